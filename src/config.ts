@@ -1,0 +1,210 @@
+/**
+ * The environment → a frozen config. Every setting and every limit has its name, unit and default here and
+ * nowhere else.
+ */
+import { z } from 'zod'
+
+/** A limit: a whole number of the unit that its name ends with, set by `ALZY_<NAME>`. */
+const limit = (value: number, min: number, max: number) => ({ value, min, max })
+
+/**
+ * Limits of the protocol and of memory, with defaults for a small server.
+ * `frameBytesMax` becomes `ALZY_FRAME_BYTES_MAX`, and so on.
+ */
+const LIMITS = {
+  // Connections
+  devicesMax: limit(10_000, 1, 1_000_000),
+  viewersMax: limit(5_000, 1, 1_000_000),
+  adminsMax: limit(100, 1, 10_000),
+  helloTimeoutMs: limit(5_000, 100, 60_000),
+  heartbeatS: limit(60, 8, 240),
+  closeTimeoutMs: limit(5_000, 100, 60_000),
+
+  // Frames from outside
+  deviceFrameBytesMax: limit(32 * 1024, 1024, 1024 * 1024),
+  viewerFrameBytesMax: limit(8 * 1024, 1024, 1024 * 1024),
+  batchPointsMax: limit(200, 1, 10_000),
+  viewerFramesPerS: limit(20, 1, 10_000),
+  viewerFramesBurst: limit(100, 1, 100_000),
+
+  // What one device may do. A burst is what it may do at once, after an outage for example.
+  deviceFramesPerS: limit(500, 1, 100_000),
+  deviceFramesBurst: limit(20_000, 1, 10_000_000),
+  devicePointsPerS: limit(10_000, 1, 1_000_000),
+  devicePointsBurst: limit(500_000, 1, 100_000_000),
+  deviceSessionsPerHour: limit(600, 1, 100_000),
+  deviceSessionsBurst: limit(2_000, 1, 1_000_000),
+
+  // Points on their way into the database
+  windowPointsMax: limit(4_000, 1, 1_000_000),
+  backlogPointsMax: limit(4_000_000, 1_000, 1_000_000_000),
+  writeRowsMax: limit(2_000, 1, 30_000),
+  writeTimeoutMs: limit(15_000, 500, 120_000),
+  writerLanes: limit(2, 1, 8),
+  refusedRowsPerHourMax: limit(1_000, 1, 1_000_000),
+  pauseAfterMs: limit(10_000, 500, 60_000),
+  pauseRetryMs: limit(5_000, 100, 60_000),
+  rejectedPointsPerDevice: limit(1_000, 0, 1_000_000),
+  lastSeenFlushMs: limit(5_000, 100, 600_000),
+
+  // Sessions
+  sessionGapMs: limit(30 * 60_000, 1_000, 24 * 3_600_000),
+  sessionIdleMs: limit(24 * 3_600_000, 1_000, 30 * 24 * 3_600_000),
+  sessionSweepMs: limit(30_000, 100, 3_600_000),
+
+  // Live
+  liveAgeMs: limit(60_000, 0, Number.MAX_SAFE_INTEGER),
+  tickMs: limit(2_000, 100, 60_000),
+  seenLateMs: limit(5_000, 200, 60_000),
+  seenTimeoutMs: limit(30_000, 1_000, 600_000),
+  snapBytesMax: limit(32 * 1024, 2_048, 1024 * 1024),
+  viewerBufferBytesMax: limit(1024 * 1024, 64 * 1024, 64 * 1024 * 1024),
+  rateWatchedMs: limit(1_000, 100, 3_600_000),
+  rateUnwatchedMs: limit(15_000, 100, 3_600_000),
+  rateEveryMs: limit(10_000, 10_000, 600_000),
+
+  // Memory, reads and HTTP
+  idleDevicesMax: limit(20_000, 0, 10_000_000),
+  readTimeoutMs: limit(10_000, 500, 120_000),
+  readConnections: limit(4, 1, 64),
+  bodyBytesMax: limit(64 * 1024, 1_024, 16 * 1024 * 1024),
+  tokenTtlSMax: limit(90 * 24 * 3_600, 60, 90 * 24 * 3_600),
+
+  // Shutdown
+  shutdownMs: limit(5_000, 500, 60_000),
+  reconnectSpreadMs: limit(5_000, 0, 600_000),
+} as const
+
+export type Limits = Readonly<Record<keyof typeof LIMITS, number>>
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  /** null: the embedded database in `dataDir`. */
+  readonly databaseUrl: string | null
+  readonly dataDir: string
+  /** null: generated and kept in `dataDir`. */
+  readonly secret: string | null
+  /** Origins of browsers allowed besides the hub's own. */
+  readonly origins: readonly string[]
+  readonly logLevel: string
+  readonly limits: Limits
+}
+
+/** One line per problem; the command line prints them and exits with 1. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.problems = problems
+  }
+}
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+
+/** Read by the client commands and ignored by the hub. */
+const CLIENT_SETTINGS = ['ALZY_URL', 'ALZY_TOKEN']
+
+const SETTINGS = {
+  ALZY_HOST: z.string().min(1).default('127.0.0.1'),
+  ALZY_PORT: whole(0, 65_535).default(9001),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must look like postgres://user:password@host:5432/database')
+    .optional(),
+  ALZY_DATA_DIR: z.string().min(1).default('./.alzy'),
+  ALZY_SECRET: z
+    .string()
+    .refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes; try: openssl rand -hex 32')
+    .optional(),
+  ALZY_ORIGINS: z
+    .string()
+    .transform((text) => text.split(',').map((origin) => origin.trim()))
+    .pipe(z.array(z.string().regex(/^https?:\/\/[^/]+$/, 'must be origins such as https://maps.example.org')))
+    .optional(),
+  ALZY_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+}
+
+const SCHEMA = z.object({ ...SETTINGS, ...limitSettings() })
+
+/** Throws ConfigError with every problem of `env`: unknown `ALZY_…` names, bad values, settings at odds. */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = []
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('ALZY_') && !(name in SCHEMA.shape) && !CLIENT_SETTINGS.includes(name)) {
+      problems.push(`${name}: no such setting`)
+    }
+  }
+  // An empty variable is how shells and compose files say "not set".
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  const parsed = SCHEMA.safeParse(given)
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.push(`${issue.path[0]?.toString()}: ${issue.message}`)
+    throw new ConfigError(problems)
+  }
+  const settings = parsed.data
+  const limits = limitsOf(settings)
+  if (settings.DATABASE_URL !== undefined && settings.ALZY_SECRET === undefined) {
+    problems.push('ALZY_SECRET: required with DATABASE_URL, the same on every hub; try: openssl rand -hex 32')
+  }
+  problems.push(...conflicts(limits))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze({
+    host: settings.ALZY_HOST,
+    port: settings.ALZY_PORT,
+    databaseUrl: settings.DATABASE_URL ?? null,
+    dataDir: settings.ALZY_DATA_DIR,
+    secret: settings.ALZY_SECRET ?? null,
+    origins: settings.ALZY_ORIGINS ?? [],
+    logLevel: settings.ALZY_LOG_LEVEL,
+    limits,
+  })
+}
+
+/** Every limit with its variable, default and range, for the README and `serve --help`. */
+export function limitTable(): { name: string; value: number; min: number; max: number }[] {
+  return Object.entries(LIMITS).map(([name, range]) => ({ name: variableOf(name), ...range }))
+}
+
+function conflicts(limits: Limits): string[] {
+  const found: string[] = []
+  if (limits.windowPointsMax < limits.batchPointsMax) {
+    found.push('ALZY_WINDOW_POINTS_MAX: must be at least ALZY_BATCH_POINTS_MAX')
+  }
+  if (limits.backlogPointsMax < limits.devicesMax * limits.batchPointsMax) {
+    found.push('ALZY_BACKLOG_POINTS_MAX: must be at least ALZY_DEVICES_MAX × ALZY_BATCH_POINTS_MAX')
+  }
+  if (limits.seenTimeoutMs <= limits.seenLateMs) {
+    found.push('ALZY_SEEN_TIMEOUT_MS: must be more than ALZY_SEEN_LATE_MS')
+  }
+  return found
+}
+
+function limitsOf(settings: Record<string, unknown>): Limits {
+  const entries = Object.keys(LIMITS).map((name) => [name, settings[variableOf(name)]])
+  return Object.freeze(Object.fromEntries(entries)) as Limits
+}
+
+function limitSettings(): Record<string, z.ZodDefault<ReturnType<typeof whole>>> {
+  return Object.fromEntries(
+    Object.entries(LIMITS).map(([name, { value, min, max }]) => [
+      variableOf(name),
+      whole(min, max).default(value),
+    ]),
+  )
+}
+
+function whole(min: number, max: number) {
+  const range = `must be a whole number from ${min} to ${max}`
+  return z
+    .string()
+    .regex(/^\d+$/, range)
+    .transform(Number)
+    .pipe(z.number(range).min(min, range).max(max, range))
+}
+
+/** `frameBytesMax` → `ALZY_FRAME_BYTES_MAX`. */
+function variableOf(name: string): string {
+  return `ALZY_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}
