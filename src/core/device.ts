@@ -1,0 +1,340 @@
+/**
+ * One device as the hub knows it while it runs: what it is called, its newest point, its sessions, and the
+ * count of its live frames. Decides what happens to a frame (D2, D3, D8, D9) and returns it as data; it
+ * knows no socket, no database and no clock.
+ */
+import type { DeviceRecord, Position } from '../protocol/encode.ts'
+import {
+  AT,
+  type DeviceColor,
+  type DevicePlatform,
+  HEADING_MAX,
+  INT32_MAX,
+  LAT_E7_MAX,
+  LIVE_AHEAD_MS_MAX,
+  LNG_E7_MAX,
+  POINT_SOURCES,
+  POINT_STRIDE,
+  type PointsFrame,
+  REASON,
+  RECORDED_AHEAD_MS_MAX,
+  RECORDED_MS_MIN,
+  type Reason,
+  type Rejected,
+  type SessionFrame,
+  WHOLE_FRAME,
+} from '../protocol/messages.ts'
+import { type Bucket, createBucket } from './bucket.ts'
+import {
+  applyOp,
+  createSessionBook,
+  isUnstored,
+  type Session,
+  type SessionBook,
+  type SessionLimits,
+} from './sessions.ts'
+
+export interface DeviceLimits extends SessionLimits {
+  liveAgeMs: number
+  deviceFramesPerS: number
+  deviceFramesBurst: number
+  devicePointsPerS: number
+  devicePointsBurst: number
+  deviceSessionsPerHour: number
+  deviceSessionsBurst: number
+}
+
+export interface DeviceProfile {
+  name: string
+  color: DeviceColor
+  platform: DevicePlatform
+}
+
+/** What the database knows of a device when the hub begins to. */
+export interface KnownDevice extends DeviceProfile {
+  id: number
+  userId: number
+  lastSeenMs: number | null
+  newest: { sessionId: number; values: Float64Array } | null
+  sessions: Session[]
+}
+
+export interface Device {
+  readonly id: number
+  readonly userId: number
+  profile: DeviceProfile
+  /** `(epoch, n)` of the last live frame (V2). */
+  epoch: number
+  n: number
+  online: boolean
+  /** Deleted or deactivated: nothing of it goes live any more (D13). */
+  isGone: boolean
+  lastSeenMs: number | null
+  newest: { session: Session; values: Float64Array } | null
+  readonly book: SessionBook
+  readonly frames: Bucket
+  readonly points: Bucket
+  readonly newSessions: Bucket
+  /** Points in the backlog, of all its connections. */
+  pendingPoints: number
+  /** Frames in the backlog, of all its connections. */
+  pendingFrames: number
+}
+
+/** A frame that is kept: what to store, what to tell the device, what to show. */
+export interface Kept {
+  /** The points to store, `count` of them, flat as in messages.ts. */
+  values: Float64Array
+  count: number
+  /** The session of each point to store. */
+  sessionOf: Session[]
+  /** Sessions that the store has to learn of, whether or not a point belongs to them. */
+  changed: Session[]
+  rejected: Rejected[]
+  deadLetters: DeadLetter[]
+  live: LiveRun[]
+  /** Span of the points to store that viewers do not see live, or null. */
+  leftOut: Span | null
+}
+
+/** Neighbouring points of one session that go live. */
+export interface LiveRun {
+  session: Session
+  from: number
+  to: number
+}
+
+export interface Span {
+  fromMs: number
+  toMs: number
+}
+
+/** A rejected point that is kept for a person to look at. */
+export interface DeadLetter {
+  reason: Reason
+  sqlstate: string | null
+  sessionMs: number | null
+  values: Float64Array
+}
+
+export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLimits): Device {
+  const newest = known.newest
+  const session = known.sessions.find((one) => one.id === newest?.sessionId)
+  return {
+    id: known.id,
+    userId: known.userId,
+    profile: { name: known.name, color: known.color, platform: known.platform },
+    // Higher than in any earlier run of the hub, so that viewers notice that the count begins anew.
+    epoch: nowMs,
+    n: 0,
+    online: false,
+    isGone: false,
+    lastSeenMs: known.lastSeenMs,
+    newest: newest && session ? { session, values: newest.values } : null,
+    book: createSessionBook(known.id, known.userId, limits, known.sessions),
+    frames: createBucket(limits.deviceFramesPerS, limits.deviceFramesBurst),
+    points: createBucket(limits.devicePointsPerS, limits.devicePointsBurst),
+    newSessions: createBucket(limits.deviceSessionsPerHour / 3600, limits.deviceSessionsBurst),
+    pendingPoints: 0,
+    pendingFrames: 0,
+  }
+}
+
+/** A connection of the device is accepted: a new epoch (D10). */
+export function comeOnline(device: Device, nowMs: number): void {
+  device.epoch = Math.max(nowMs, device.epoch + 1)
+  device.n = 0
+  device.online = true
+  device.lastSeenMs = nowMs
+}
+
+/** The number of the device's next live frame. */
+export function nextPosition(device: Device): Position {
+  device.n += 1
+  return { deviceId: device.id, epoch: device.epoch, n: device.n }
+}
+
+export function recordOf(device: Device): DeviceRecord {
+  const { newest } = device
+  return {
+    deviceId: device.id,
+    userId: device.userId,
+    ...device.profile,
+    online: device.online,
+    lastSeenMs: device.lastSeenMs,
+    epoch: device.epoch,
+    n: device.n,
+    last: newest && {
+      sessionMs: newest.session.startedMs,
+      sessionStatus: newest.session.status,
+      values: newest.values,
+    },
+  }
+}
+
+/** Whether the device may send this frame at all; false → 4429. */
+export function isWithinRates(device: Device, points: number, nowMs: number): boolean {
+  return (
+    !device.newSessions.isEmpty(nowMs) && device.frames.take(1, nowMs) && device.points.take(points, nowMs)
+  )
+}
+
+export function keepPoints(
+  device: Device,
+  frame: PointsFrame,
+  nowMs: number,
+  { liveAgeMs }: DeviceLimits,
+): Kept {
+  const kept = nothingKept(frame.values)
+  const refusal = frame.session === null ? null : timeReason(frame.session, nowMs)
+  if (refusal !== null) return refuseFrame(frame, refusal, kept)
+
+  const explicit = frame.session === null ? null : device.book.named(frame.session, nowMs, kept.changed)
+  for (let index = 0; index * POINT_STRIDE < frame.values.length; index++) {
+    keepPoint(device, frame, index, explicit, nowMs, kept)
+  }
+  chooseLive(device, kept, nowMs, liveAgeMs)
+  finish(device, kept, nowMs)
+  return kept
+}
+
+export function keepSessionOp(device: Device, frame: SessionFrame, nowMs: number): Kept {
+  const kept = nothingKept(new Float64Array(0))
+  const refusal = timeReason(frame.session, nowMs) ?? timeReason(frame.atMs, nowMs)
+  if (refusal !== null) {
+    kept.rejected.push([frame.seq, WHOLE_FRAME, refusal])
+    return kept
+  }
+  const session = device.book.named(frame.session, nowMs, kept.changed)
+  applyOp(session, frame.op, frame.atMs, nowMs)
+  if (isUnstored(session) && !kept.changed.includes(session)) kept.changed.push(session)
+  finish(device, kept, nowMs)
+  return kept
+}
+
+/** Sessions that were idle for too long are ended; null when there are none. */
+export function endIdleSessions(device: Device, nowMs: number): Kept | null {
+  const changed = device.book.endIdle(nowMs)
+  return changed.length === 0 ? null : { ...nothingKept(new Float64Array(0)), changed }
+}
+
+function nothingKept(values: Float64Array): Kept {
+  return {
+    values,
+    count: 0,
+    sessionOf: [],
+    changed: [],
+    rejected: [],
+    deadLetters: [],
+    live: [],
+    leftOut: null,
+  }
+}
+
+/** Checks the point at `index` of the frame and, if it is good, moves it to the front of what is kept. */
+function keepPoint(
+  device: Device,
+  frame: PointsFrame,
+  index: number,
+  explicit: Session | null,
+  nowMs: number,
+  kept: Kept,
+): void {
+  const { values } = frame
+  const from = index * POINT_STRIDE
+  const recordedMs = values[from]!
+  const reason = fieldReason(values, from) ?? timeReason(recordedMs, nowMs)
+  if (reason !== null) {
+    reject(frame, index, reason, kept)
+    return
+  }
+  const session = explicit ?? device.book.forPoint(recordedMs, nowMs, kept.changed)
+  device.book.addPoint(session, recordedMs, nowMs)
+  if (isUnstored(session) && !kept.changed.includes(session)) kept.changed.push(session)
+  const to = kept.count * POINT_STRIDE
+  if (to !== from) values.copyWithin(to, from, from + POINT_STRIDE)
+  kept.sessionOf.push(session)
+  kept.count += 1
+}
+
+function fieldReason(values: Float64Array, at: number): Reason | null {
+  if (Math.abs(values[at + AT.lat]!) > LAT_E7_MAX) return REASON.coordinate
+  if (Math.abs(values[at + AT.lng]!) > LNG_E7_MAX) return REASON.coordinate
+  // Every comparison with NaN, which is nil, is false.
+  const source = values[at + AT.source]!
+  const isBad =
+    isOutside(values[at + AT.accuracy]!, 0, INT32_MAX) ||
+    isOutside(values[at + AT.speed]!, 0, INT32_MAX) ||
+    isOutside(values[at + AT.heading]!, 0, HEADING_MAX) ||
+    isOutside(values[at + AT.altitude]!, -INT32_MAX, INT32_MAX) ||
+    isOutside(source, 0, POINT_SOURCES.length - 1)
+  return isBad ? REASON.field : null
+}
+
+function isOutside(value: number, min: number, max: number): boolean {
+  return value < min || value > max
+}
+
+function timeReason(ms: number, nowMs: number): Reason | null {
+  if (ms > nowMs + RECORDED_AHEAD_MS_MAX) return REASON.future
+  return ms < RECORDED_MS_MIN ? REASON.tooOld : null
+}
+
+function reject(frame: PointsFrame, index: number, reason: Reason, kept: Kept): void {
+  kept.rejected.push([frame.seq, index, reason])
+  if (reason === REASON.future || reason === REASON.tooOld) bury(frame, index, reason, kept)
+}
+
+function bury(frame: PointsFrame, index: number, reason: Reason, kept: Kept): void {
+  const values = frame.values.slice(index * POINT_STRIDE, (index + 1) * POINT_STRIDE)
+  kept.deadLetters.push({ reason, sqlstate: null, sessionMs: frame.session, values })
+}
+
+/** The frame names a session of an impossible time: none of its points is stored. */
+function refuseFrame(frame: PointsFrame, reason: Reason, kept: Kept): Kept {
+  kept.rejected.push([frame.seq, WHOLE_FRAME, reason])
+  for (let index = 0; index * POINT_STRIDE < frame.values.length; index++) {
+    if (fieldReason(frame.values, index * POINT_STRIDE) === null) bury(frame, index, reason, kept)
+  }
+  return kept
+}
+
+/** Which of the kept points viewers see at once (D9); the device's newest point moves with them. */
+function chooseLive(device: Device, kept: Kept, nowMs: number, liveAgeMs: number): void {
+  const { values, count } = kept
+  let newestMs = device.newest?.values[0] ?? Number.NEGATIVE_INFINITY
+  let newest = -1
+  for (let i = 0; i < count; i++) {
+    const recordedMs = values[i * POINT_STRIDE]!
+    if (recordedMs > nowMs + LIVE_AHEAD_MS_MAX) continue
+    const isNewest = recordedMs > newestMs
+    if (isNewest) {
+      newestMs = recordedMs
+      newest = i
+    }
+    const isLive = isNewest && (recordedMs >= nowMs - liveAgeMs || i === count - 1)
+    if (isLive) extendLive(kept, i)
+    else leaveOut(kept, recordedMs)
+  }
+  if (newest === -1) return
+  const from = newest * POINT_STRIDE
+  device.newest = { session: kept.sessionOf[newest]!, values: values.slice(from, from + POINT_STRIDE) }
+}
+
+function extendLive(kept: Kept, index: number): void {
+  const session = kept.sessionOf[index]!
+  const run = kept.live.at(-1)
+  if (run !== undefined && run.to === index && run.session === session) run.to += 1
+  else kept.live.push({ session, from: index, to: index + 1 })
+}
+
+function leaveOut(kept: Kept, recordedMs: number): void {
+  if (kept.leftOut === null) kept.leftOut = { fromMs: recordedMs, toMs: recordedMs }
+  kept.leftOut.fromMs = Math.min(kept.leftOut.fromMs, recordedMs)
+  kept.leftOut.toMs = Math.max(kept.leftOut.toMs, recordedMs)
+}
+
+function finish(device: Device, kept: Kept, nowMs: number): void {
+  const created = kept.changed.reduce((count, session) => count + (session.revision === 1 ? 1 : 0), 0)
+  if (created > 0) device.newSessions.take(created, nowMs)
+}

@@ -1,0 +1,227 @@
+/**
+ * The sessions of one device (D2, D3): which op decides a status, and to which session a point belongs.
+ * It holds the recent sessions only; the store knows the rest and puts it right in `confirm`.
+ */
+import { SESSION_OP, type SessionOp, type SessionStatus } from '../protocol/messages.ts'
+
+export interface Session {
+  readonly deviceId: number
+  readonly userId: number
+  /** 0 until the store has it. */
+  id: number
+  startedMs: number
+  /** Made by the hub for points without a session. */
+  automatic: boolean
+  status: SessionStatus
+  /** The op that decided the status, and its moment in device time. */
+  statusMs: number
+  statusOp: number
+  endedMs: number | null
+  /** Span of its points as far as known; empty when `firstMs` > `lastMs`. */
+  firstMs: number
+  lastMs: number
+  /** Hub's clock at the last point or op. */
+  touchedMs: number
+  /** Grows with every change that the store has to learn. */
+  revision: number
+  storedRevision: number
+}
+
+/** A session as the database has it. */
+export interface StoredSession {
+  id: number
+  startedMs: number
+  automatic: boolean
+  status: SessionStatus
+  statusMs: number
+  statusOp: number
+  endedMs: number | null
+}
+
+export interface SessionLimits {
+  /** A point this close to an automatic session belongs to it. */
+  sessionGapMs: number
+  /** An explicit session without points for so long is ended. */
+  sessionIdleMs: number
+}
+
+export type SessionBook = ReturnType<typeof createSessionBook>
+
+const RECENT_MAX = 64
+const STATUS_AFTER: readonly SessionStatus[] = ['active', 'paused', 'active', 'ended']
+
+export function createSessionBook(
+  deviceId: number,
+  userId: number,
+  limits: SessionLimits,
+  known: readonly Session[],
+) {
+  const sessions = [...known]
+  return { named, forPoint, addPoint, endIdle, sessions: sessions as readonly Session[] }
+
+  /** The session that a device calls by its start. Pushes to `created` when it is new here. */
+  function named(startedMs: number, nowMs: number, created: Session[]): Session {
+    const found = startedAt(startedMs)
+    if (found === undefined) return add(startedMs, false, nowMs, created)
+    if (found.automatic) {
+      // The device claims what the hub had made up for it.
+      found.automatic = false
+      found.revision += 1
+    }
+    return found
+  }
+
+  /** The session of a point that names none (D3). `changed` receives sessions that this created or ended. */
+  function forPoint(recordedMs: number, nowMs: number, changed: Session[]): Session {
+    const found = openExplicit(recordedMs) ?? nearbyAutomatic(recordedMs)
+    if (found !== null) return found
+    for (const session of sessions) {
+      // The device has moved on, so what it did before is over.
+      const isOver = session.lastMs + limits.sessionGapMs < recordedMs
+      if (isOver && session.automatic && session.status !== 'ended') end(session, changed)
+    }
+    // A session that has ended but started at this very moment is the only one that may be called so.
+    return startedAt(recordedMs) ?? add(recordedMs, true, nowMs, changed)
+  }
+
+  /** A point of the session was accepted: its span grows, and its end or provisional start may move. */
+  function addPoint(session: Session, recordedMs: number, nowMs: number): void {
+    session.touchedMs = nowMs
+    if (recordedMs > session.lastMs) session.lastMs = recordedMs
+    if (recordedMs < session.firstMs) session.firstMs = recordedMs
+    if (session.endedMs !== null && recordedMs > session.endedMs) {
+      session.endedMs = recordedMs
+      session.revision += 1
+    }
+    if (session.automatic && recordedMs < session.startedMs && startedAt(recordedMs) === undefined) {
+      session.startedMs = recordedMs
+      session.revision += 1
+    }
+  }
+
+  function startedAt(startedMs: number): Session | undefined {
+    return sessions.find((session) => session.startedMs === startedMs)
+  }
+
+  function openExplicit(recordedMs: number): Session | null {
+    let best: Session | null = null
+    for (const session of sessions) {
+      if (session.automatic || session.status === 'ended' || session.startedMs > recordedMs) continue
+      if (best === null || session.startedMs > best.startedMs) best = session
+    }
+    return best
+  }
+
+  function nearbyAutomatic(recordedMs: number): Session | null {
+    let best: Session | null = null
+    let bestGapMs = Number.POSITIVE_INFINITY
+    for (const session of sessions) {
+      if (!session.automatic) continue
+      const gapMs = Math.max(session.firstMs - recordedMs, recordedMs - session.lastMs, 0)
+      if (gapMs <= limits.sessionGapMs && gapMs < bestGapMs) {
+        best = session
+        bestGapMs = gapMs
+      }
+    }
+    return best
+  }
+
+  function add(startedMs: number, automatic: boolean, nowMs: number, created: Session[]): Session {
+    const session: Session = {
+      deviceId,
+      userId,
+      id: 0,
+      startedMs,
+      automatic,
+      status: 'active',
+      statusMs: startedMs,
+      statusOp: SESSION_OP.start,
+      endedMs: null,
+      firstMs: Number.POSITIVE_INFINITY,
+      lastMs: Number.NEGATIVE_INFINITY,
+      touchedMs: nowMs,
+      revision: 1,
+      storedRevision: 0,
+    }
+    sessions.push(session)
+    created.push(session)
+    forgetOldest()
+    return session
+  }
+
+  /** Ends what has been idle for too long, at its last point. Returns the sessions that changed. */
+  function endIdle(nowMs: number): Session[] {
+    const ended: Session[] = []
+    for (const session of sessions) {
+      if (session.status === 'ended') continue
+      const idleMs = nowMs - Math.max(session.lastMs, session.touchedMs, session.statusMs)
+      if (idleMs > (session.automatic ? limits.sessionGapMs : limits.sessionIdleMs)) end(session, ended)
+    }
+    return ended
+  }
+
+  function forgetOldest(): void {
+    if (sessions.length <= RECENT_MAX) return
+    let oldest = -1
+    for (let i = 0; i < sessions.length; i++) {
+      const session = sessions[i]!
+      if (session.status !== 'ended' || isUnstored(session)) continue
+      if (oldest === -1 || session.startedMs < sessions[oldest]!.startedMs) oldest = i
+    }
+    if (oldest !== -1) sessions.splice(oldest, 1)
+  }
+}
+
+/** The op with the greatest moment decides, at the same moment the later op; *ended* is final (D2). */
+export function applyOp(session: Session, op: SessionOp, atMs: number, nowMs: number): void {
+  session.touchedMs = nowMs
+  if (session.status === 'ended' || atMs < session.statusMs) return
+  if (atMs === session.statusMs && op <= session.statusOp) return
+  session.status = STATUS_AFTER[op]!
+  session.statusMs = atMs
+  session.statusOp = op
+  if (session.status === 'ended') session.endedMs = Math.max(atMs, session.startedMs, session.lastMs)
+  session.revision += 1
+}
+
+export function isUnstored(session: Session): boolean {
+  return session.id === 0 || session.revision !== session.storedRevision
+}
+
+/** The store has written `revision` of a session; what it found there wins where it is later or final. */
+export function confirm(session: Session, stored: StoredSession, revision: number): void {
+  session.id = stored.id
+  session.storedRevision = Math.max(session.storedRevision, revision)
+  if (session.automatic && stored.startedMs < session.startedMs) session.startedMs = stored.startedMs
+  if (!stored.automatic) session.automatic = false
+  const isLater =
+    stored.statusMs > session.statusMs ||
+    (stored.statusMs === session.statusMs && stored.statusOp > session.statusOp)
+  if (session.status !== 'ended' && (stored.status === 'ended' || isLater)) {
+    session.status = stored.status
+    session.statusMs = stored.statusMs
+    session.statusOp = stored.statusOp
+  }
+  if (session.status === 'ended') {
+    session.endedMs = Math.max(
+      session.endedMs ?? session.startedMs,
+      stored.endedMs ?? session.startedMs,
+      session.lastMs,
+    )
+  }
+}
+
+/** The database has lost the row (a failover): it has to be created again. */
+export function forgetId(session: Session): void {
+  session.id = 0
+  session.storedRevision = 0
+}
+
+function end(session: Session, changed: Session[]): void {
+  session.status = 'ended'
+  session.statusMs = Math.max(session.statusMs, session.lastMs)
+  session.statusOp = SESSION_OP.end
+  session.endedMs = Math.max(session.startedMs, session.lastMs)
+  session.revision += 1
+  changed.push(session)
+}
