@@ -1,0 +1,239 @@
+/** What the hub reads and writes of devices: for HELLO, for snapshots, for the API, and last_seen_at. */
+import type { KnownDevice } from '../core/device.ts'
+import type { DeviceChange, DeviceRow, NewDevice } from '../core/directory.ts'
+import type { DeviceRecord } from '../protocol/encode.ts'
+import {
+  type DeviceColor,
+  type DevicePlatform,
+  POINT_SOURCES,
+  type SessionStatus,
+} from '../protocol/messages.ts'
+import { column } from './arrays.ts'
+import type { Run } from './connection.ts'
+import { readRecentSessions } from './sessions.ts'
+
+/** A device with what decides whether it may connect. */
+export interface DeviceCredentials extends KnownDevice {
+  /** SHA-256 of the device key, hex; null when it was never paired. */
+  keyHash: string | null
+  /** Neither deleted nor deactivated, and neither is its user. */
+  isActive: boolean
+}
+
+const RECENT_SESSIONS = 64
+
+const COLUMNS = `
+  d.id, d.user_id, d.name, d.color, d.platform, d.device_key_hash,
+  (d.deleted_at is null and d.is_active and u.is_active) as is_active,
+  (extract(epoch from d.last_seen_at) * 1000)::float8 as last_seen_ms,
+  newest.session_id, newest.recorded_ms, newest.lat_e7, newest.lng_e7, newest.accuracy_cm, newest.speed_cms,
+  newest.heading_cd, newest.altitude_cm, newest.source`
+
+// A point that was stamped further ahead than 60 s when it came does not count as the newest (D9).
+const NEWEST = `
+left join lateral (
+  select p.session_id, (extract(epoch from p.recorded_at) * 1000)::float8 as recorded_ms,
+         (p.lat * 10000000)::int as lat_e7, (p.lng * 10000000)::int as lng_e7,
+         round(p.accuracy * 100) as accuracy_cm, round(p.speed * 100) as speed_cms,
+         round(p.heading * 100) as heading_cd, round(p.altitude * 100) as altitude_cm, p.source
+  from points p
+  where p.device_id = d.id and p.recorded_at <= p.received_at + interval '60 s'
+  order by p.recorded_at desc limit 1
+) newest on true`
+
+/** Everything the hub has to know of these devices when they connect; unknown ids are left out. */
+export async function readCredentials(run: Run, ids: readonly number[]): Promise<DeviceCredentials[]> {
+  const parameters = [column(ids, (id) => id)]
+  const rows = await run(
+    `select ${COLUMNS} from devices d join users u on u.id = d.user_id ${NEWEST} where d.id = any($1::int[])`,
+    parameters,
+  )
+  const sessions = await readRecentSessions(run, ids, RECENT_SESSIONS)
+  return rows.map((row) => {
+    const id = row.id as number
+    const values = newestValues(row)
+    return {
+      ...profileOf(row),
+      id,
+      userId: row.user_id as number,
+      lastSeenMs: row.last_seen_ms as number | null,
+      newest: values && { sessionId: row.session_id as number, values },
+      sessions: sessions.filter((session) => session.deviceId === id),
+      keyHash: row.device_key_hash as string | null,
+      isActive: row.is_active as boolean,
+    }
+  })
+}
+
+/** Ids of the live devices of these users (null: of everyone), in order, after `after`, `countMax` at most. */
+export async function readDeviceIds(
+  run: Run,
+  userIds: readonly number[] | null,
+  after: number,
+  countMax: number,
+): Promise<{ id: number; userId: number }[]> {
+  const rows = await run(
+    `select id, user_id from devices
+     where deleted_at is null and is_active and id > $1::int
+       and ($2::int[] is null or user_id = any($2::int[]))
+     order by id limit $3::int`,
+    [after, userIds && column(userIds, (id) => id), countMax],
+  )
+  return rows.map((row) => ({ id: row.id as number, userId: row.user_id as number }))
+}
+
+/** Devices as a snapshot shows them when the hub does not hold them: offline, and nothing counted yet. */
+export async function readRecords(run: Run, ids: readonly number[]): Promise<DeviceRecord[]> {
+  const rows = await run(
+    `select ${COLUMNS}, s.status, (extract(epoch from s.started_at) * 1000)::float8 as session_ms
+     from devices d join users u on u.id = d.user_id ${NEWEST}
+     left join sessions s on s.id = newest.session_id
+     where d.id = any($1::int[]) and d.deleted_at is null and d.is_active`,
+    [column(ids, (id) => id)],
+  )
+  return rows.map((row) => {
+    const values = newestValues(row)
+    return {
+      ...profileOf(row),
+      deviceId: row.id as number,
+      userId: row.user_id as number,
+      online: false,
+      lastSeenMs: row.last_seen_ms as number | null,
+      epoch: 0,
+      n: 0,
+      last: values && {
+        sessionMs: row.session_ms as number,
+        sessionStatus: row.status as SessionStatus,
+        values,
+      },
+    }
+  })
+}
+
+/** Moves `last_seen_at` forward, never back. */
+export async function writeLastSeen(run: Run, seen: ReadonlyMap<number, number>): Promise<void> {
+  // In order of id, so that two hubs never wait for each other.
+  const rows = [...seen].sort((a, b) => a[0] - b[0])
+  await run(
+    `update devices d set last_seen_at = greatest(d.last_seen_at, to_timestamp(u.ms / 1000))
+     from unnest($1::int[], $2::float8[]) as u(id, ms) where d.id = u.id`,
+    [column(rows, ([id]) => id), column(rows, ([, ms]) => ms)],
+  )
+}
+
+/** When the newest stored point was received, in ms, or null; the hub's clock must not be behind it. */
+export async function readNewestReceivedMs(run: Run): Promise<number | null> {
+  const rows = await run(
+    `select (extract(epoch from received_at) * 1000)::float8 as ms from points order by id desc limit 1`,
+  )
+  return (rows[0]?.ms as number | undefined) ?? null
+}
+
+// For the API
+
+const ROW = `id, user_id, name, platform, color, is_active, paired_at, last_seen_at, created_at`
+
+/** The user's devices that are not deleted, by id, after `after`. `userId` null: everyone's. */
+export async function listDevices(
+  run: Run,
+  userId: number | null,
+  after: number,
+  countMax: number,
+): Promise<DeviceRow[]> {
+  const rows = await run(
+    `select ${ROW} from devices
+     where deleted_at is null and id > $1::int and ($2::int is null or user_id = $2::int)
+     order by id limit $3::int`,
+    [after, userId, countMax],
+  )
+  return rows.map(deviceRow)
+}
+
+export async function findDevice(run: Run, id: number): Promise<DeviceRow | null> {
+  const rows = await run(`select ${ROW} from devices where id = $1::int and deleted_at is null`, [id])
+  return rows[0] ? deviceRow(rows[0]) : null
+}
+
+/** Creates a device that has no key yet; null when there is no such user. */
+export async function insertDevice(run: Run, device: NewDevice): Promise<DeviceRow | null> {
+  const rows = await run(
+    `insert into devices (user_id, name, platform, color)
+     select id, $2, $3::device_platform, $4::device_color from users where id = $1::int and is_active
+     returning ${ROW}`,
+    [device.userId, device.name, device.platform, device.color],
+  )
+  return rows[0] ? deviceRow(rows[0]) : null
+}
+
+/** Gives the device a new key, of which only the hash is kept; null when the device is gone. */
+export async function writeDeviceKey(run: Run, id: number, keyHash: string): Promise<DeviceRow | null> {
+  const rows = await run(
+    `update devices set device_key_hash = $2, paired_at = now(), updated_at = now()
+     where id = $1::int and deleted_at is null returning ${ROW}`,
+    [id, keyHash],
+  )
+  return rows[0] ? deviceRow(rows[0]) : null
+}
+
+export async function updateDevice(run: Run, id: number, change: DeviceChange): Promise<DeviceRow | null> {
+  const rows = await run(
+    `update devices set name = coalesce($2, name), color = coalesce($3::device_color, color),
+            is_active = coalesce($4::boolean, is_active), updated_at = now()
+     where id = $1::int and deleted_at is null returning ${ROW}`,
+    [id, change.name ?? null, change.color ?? null, change.isActive ?? null],
+  )
+  return rows[0] ? deviceRow(rows[0]) : null
+}
+
+/** Soft: the row and its points stay, the key is forgotten. False when there was nothing to delete. */
+export async function deleteDevice(run: Run, id: number): Promise<boolean> {
+  const result = await run(
+    `update devices set deleted_at = now(), updated_at = now(), device_key_hash = null,
+            pairing_token_hash = null, pairing_expires_at = null
+     where id = $1::int and deleted_at is null`,
+    [id],
+  )
+  return result.count === 1
+}
+
+function deviceRow(row: Record<string, unknown>): DeviceRow {
+  return {
+    id: row.id as number,
+    userId: row.user_id as number,
+    name: row.name as string,
+    platform: row.platform as DevicePlatform,
+    color: row.color as DeviceColor,
+    isActive: row.is_active as boolean,
+    pairedAt: isoOrNull(row.paired_at),
+    lastSeenAt: isoOrNull(row.last_seen_at),
+    createdAt: (row.created_at as Date).toISOString(),
+  }
+}
+
+export function isoOrNull(value: unknown): string | null {
+  return value instanceof Date ? value.toISOString() : null
+}
+
+function profileOf(row: Record<string, unknown>) {
+  return {
+    name: row.name as string,
+    color: row.color as DeviceColor,
+    platform: row.platform as DevicePlatform,
+  }
+}
+
+/** The newest point in wire units, as in messages.ts; null when there is none. */
+function newestValues(row: Record<string, unknown>): Float64Array | null {
+  if (row.recorded_ms === null) return null
+  const orNaN = (value: unknown) => (value === null ? Number.NaN : (value as number))
+  return Float64Array.of(
+    row.recorded_ms as number,
+    row.lat_e7 as number,
+    row.lng_e7 as number,
+    orNaN(row.accuracy_cm),
+    orNaN(row.speed_cms),
+    orNaN(row.heading_cd),
+    orNaN(row.altitude_cm),
+    POINT_SOURCES.indexOf(row.source as (typeof POINT_SOURCES)[number]),
+  )
+}

@@ -1,0 +1,247 @@
+/**
+ * The statements that write sessions. A session is created by (device, start), changed by its id, and each
+ * statement lets the later op win, so that repeating one or reordering two hubs' is harmless.
+ */
+import { confirm, forgetId, type Session, type StoredSession } from '../core/sessions.ts'
+import type { SessionStatus } from '../protocol/messages.ts'
+import { column, words } from './arrays.ts'
+import type { Result, Run } from './connection.ts'
+
+/** The columns of a StoredSession. The op's number rides in the microseconds of `updated_at`. */
+const COLUMNS = (s: string) => `
+  ${s}.id, ${s}.device_id, ${s}.status,
+  (extract(epoch from ${s}.started_at) * 1000)::float8 as started_ms,
+  floor(extract(epoch from ${s}.updated_at) * 1000)::float8 as status_ms,
+  (extract(microseconds from ${s}.updated_at)::bigint % 1000)::int as status_op,
+  (extract(epoch from ${s}.ended_at) * 1000)::float8 as ended_ms`
+
+/** What the database has already for points without a session: an automatic one with a point within the gap. */
+const FIND_AUTOMATIC = `
+select g.i, exists (select from automatic_sessions a where a.session_id = s.id) as automatic, ${COLUMNS('s')}
+from unnest($1::int[], $2::int[], $3::float8[]) as g(i, device_id, started_ms)
+cross join lateral (
+  (select p.session_id, to_timestamp(g.started_ms / 1000) - p.recorded_at as gap
+   from points p join automatic_sessions a on a.session_id = p.session_id
+   where p.device_id = g.device_id and p.recorded_at <= to_timestamp(g.started_ms / 1000)
+     and p.recorded_at >= to_timestamp((g.started_ms - $4::float8) / 1000)
+   order by p.recorded_at desc limit 1)
+  union all
+  (select p.session_id, p.recorded_at - to_timestamp(g.started_ms / 1000)
+   from points p join automatic_sessions a on a.session_id = p.session_id
+   where p.device_id = g.device_id and p.recorded_at >= to_timestamp(g.started_ms / 1000)
+     and p.recorded_at <= to_timestamp((g.started_ms + $4::float8) / 1000)
+   order by p.recorded_at limit 1)
+  order by gap limit 1
+) near
+join sessions s on s.id = near.session_id and s.device_id = g.device_id`
+
+const GIVEN = `
+given as (
+  select i, id, device_id, user_id, automatic = 1 as automatic, status,
+         to_timestamp(started_ms / 1000) as started_at,
+         to_timestamp(ended_ms / 1000) as ended_at,
+         timestamptz 'epoch' + status_us * interval '1 microsecond' as updated_at
+  from unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::int[], $6::session_status[], $7::float8[], $8::float8[],
+              $9::bigint[]) as u(i, id, device_id, user_id, automatic, status, started_ms, ended_ms, status_us)
+)`
+
+const CREATE = `
+with ${GIVEN},
+kept as (
+  insert into sessions as s (device_id, user_id, status, started_at, ended_at, updated_at)
+  select device_id, user_id, status, started_at, ended_at, updated_at from given order by device_id, started_at
+  on conflict (device_id, started_at) do update set
+    status = case when s.status <> 'ended' and excluded.updated_at > s.updated_at
+                  then excluded.status else s.status end,
+    ended_at = case when s.status = 'ended' or (excluded.status = 'ended' and excluded.updated_at > s.updated_at)
+                    then greatest(s.ended_at, excluded.ended_at) end,
+    updated_at = case when s.status <> 'ended' then greatest(s.updated_at, excluded.updated_at)
+                      else s.updated_at end
+  returning s.*, xmax = 0 as is_new
+),
+marked as (
+  insert into automatic_sessions (session_id)
+  select k.id from kept k join given g using (device_id, started_at) where g.automatic and k.is_new
+  on conflict do nothing
+),
+claimed as (
+  delete from automatic_sessions a using kept k join given g using (device_id, started_at)
+  where a.session_id = k.id and not g.automatic
+)
+select g.i, g.automatic and (k.is_new or exists (select from automatic_sessions a where a.session_id = k.id))
+         as automatic, ${COLUMNS('k')}
+from kept k join given g using (device_id, started_at)`
+
+const CHANGE = `
+with ${GIVEN},
+kept as (
+  update sessions s set
+    -- Another session may have started at that very moment; then this one keeps its own start.
+    started_at = case when g.automatic and g.started_at < s.started_at
+                       and not exists (select from sessions o
+                                       where o.device_id = s.device_id and o.started_at = g.started_at)
+                      then g.started_at else s.started_at end,
+    status = case when s.status <> 'ended' and g.updated_at > s.updated_at then g.status else s.status end,
+    ended_at = case when s.status = 'ended' or (g.status = 'ended' and g.updated_at > s.updated_at)
+                    then greatest(s.ended_at, g.ended_at) end,
+    updated_at = case when s.status <> 'ended' then greatest(s.updated_at, g.updated_at) else s.updated_at end
+  from given g
+  where s.id = g.id and s.device_id = g.device_id
+  returning s.*, g.i, g.automatic
+),
+claimed as (
+  delete from automatic_sessions a using given g where a.session_id = g.id and not g.automatic
+)
+select k.i, k.automatic, ${COLUMNS('k')} from kept k`
+
+/**
+ * Writes what the store has yet to learn of these sessions and tells them what it found. Afterwards each has
+ * an id. Resolves once committed; rejects with the database's error.
+ */
+export async function saveSessions(
+  run: Run,
+  sessions: readonly Session[],
+  sessionGapMs: number,
+): Promise<void> {
+  await adopt(
+    run,
+    sessions.filter((session) => session.id === 0 && session.automatic),
+    sessionGapMs,
+  )
+  await write(
+    run,
+    CHANGE,
+    sessions.filter((session) => session.id !== 0),
+  )
+  await write(
+    run,
+    CREATE,
+    sessions.filter((session) => session.id === 0),
+  )
+}
+
+async function adopt(run: Run, sessions: readonly Session[], sessionGapMs: number): Promise<void> {
+  if (sessions.length === 0) return
+  const found = await run(FIND_AUTOMATIC, [
+    column([...sessions.keys()], (i) => i),
+    column(sessions, (session) => session.deviceId),
+    column(sessions, (session) => session.startedMs),
+    sessionGapMs,
+  ])
+  // Revision 0: nothing of ours is written yet, the change follows.
+  for (const row of found) confirm(sessions[row.i as number]!, storedSession(row), 0)
+}
+
+async function write(run: Run, statement: string, sessions: readonly Session[]): Promise<void> {
+  if (sessions.length === 0) return
+  const revisions = sessions.map((session) => session.revision)
+  const result = await run(statement, sessionParameters(sessions))
+  const isFound = confirmAll(result, sessions, revisions)
+  sessions.forEach((session, i) => {
+    if (!isFound[i]) forgetId(session)
+  })
+}
+
+function confirmAll(result: Result, sessions: readonly Session[], revisions: number[]): boolean[] {
+  const isFound = sessions.map(() => false)
+  for (const row of result) {
+    const i = row.i as number
+    isFound[i] = true
+    confirm(sessions[i]!, storedSession(row), revisions[i]!)
+  }
+  return isFound
+}
+
+function sessionParameters(sessions: readonly Session[]): string[] {
+  return [
+    column([...sessions.keys()], (i) => i),
+    column(sessions, (session) => session.id),
+    column(sessions, (session) => session.deviceId),
+    column(sessions, (session) => session.userId),
+    column(sessions, (session) => (session.automatic ? 1 : 0)),
+    words(sessions.map((session) => session.status)),
+    column(sessions, (session) => session.startedMs),
+    column(sessions, (session) => session.endedMs),
+    column(sessions, (session) => session.statusMs * 1000 + session.statusOp),
+  ]
+}
+
+/** A row of COLUMNS. */
+export function storedSession(row: Record<string, unknown>): StoredSession {
+  return {
+    id: row.id as number,
+    startedMs: row.started_ms as number,
+    automatic: row.automatic as boolean,
+    status: row.status as SessionStatus,
+    statusMs: row.status_ms as number,
+    statusOp: row.status_op as number,
+    endedMs: row.ended_ms as number | null,
+  }
+}
+
+const READ_RECENT = `
+select r.*, exists (select from automatic_sessions a where a.session_id = r.id) as automatic,
+       (extract(epoch from last.recorded_at) * 1000)::float8 as last_ms,
+       (extract(epoch from last.received_at) * 1000)::float8 as touched_ms
+from unnest($1::int[]) as q(device_id)
+cross join lateral (
+  select s.user_id, s.started_at, ${COLUMNS('s')} from sessions s
+  where s.id in (
+    (select id from sessions o where o.device_id = q.device_id and o.status <> 'ended'
+     order by o.started_at desc limit $2::int)
+    union
+    (select id from sessions o where o.device_id = q.device_id order by o.started_at desc limit $2::int)
+  )
+) r
+left join lateral (
+  select p.recorded_at, p.received_at from points p
+  where p.device_id = q.device_id and p.session_id = r.id and p.recorded_at >= r.started_at
+  order by p.recorded_at desc limit 1
+) last on r.status <> 'ended'`
+
+/** The sessions of each device that are open or started last, up to `perDeviceMax` of each kind. */
+export async function readRecentSessions(
+  run: Run,
+  deviceIds: readonly number[],
+  perDeviceMax: number,
+): Promise<Session[]> {
+  const rows = await run(READ_RECENT, [column(deviceIds, (id) => id), perDeviceMax])
+  return rows.map((row) => {
+    const stored = storedSession(row)
+    const lastMs = (row.last_ms as number | null) ?? stored.endedMs ?? Number.NEGATIVE_INFINITY
+    return {
+      ...stored,
+      deviceId: row.device_id as number,
+      userId: row.user_id as number,
+      firstMs: lastMs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : stored.startedMs,
+      lastMs,
+      touchedMs: (row.touched_ms as number | null) ?? stored.statusMs,
+      revision: 1,
+      storedRevision: 1,
+    }
+  })
+}
+
+const FIND_IDLE = `
+select distinct s.device_id from sessions s
+left join automatic_sessions a on a.session_id = s.id
+left join lateral (
+  select greatest(p.recorded_at, p.received_at) as at from points p
+  where p.device_id = s.device_id and p.session_id = s.id and p.recorded_at >= s.started_at
+  order by p.recorded_at desc limit 1
+) last on true
+where s.status <> 'ended'
+  and greatest(last.at, s.updated_at) <
+      to_timestamp(($1::float8 - case when a.session_id is null then $3::float8 else $2::float8 end) / 1000)
+limit $4::int`
+
+/** Devices with an open session that has been idle for too long, `countMax` at most. */
+export async function readIdleDevices(
+  run: Run,
+  nowMs: number,
+  limits: { sessionGapMs: number; sessionIdleMs: number },
+  countMax: number,
+): Promise<number[]> {
+  const rows = await run(FIND_IDLE, [nowMs, limits.sessionGapMs, limits.sessionIdleMs, countMax])
+  return rows.map((row) => row.device_id as number)
+}

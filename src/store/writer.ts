@@ -1,0 +1,294 @@
+/**
+ * Takes what gathered in the backlog and stores it, one batch at a time in each lane. It has no timer: while one
+ * statement runs, points gather, and the next takes them all. A batch is finished when everything in it is
+ * committed or listed as rejected, however often that has to be tried; whom to tell is not its business.
+ */
+import type { Backlog, Entry } from '../core/backlog.ts'
+import { blame, retryDelayMs } from '../core/blame.ts'
+import { forgetId, isUnstored, type Session } from '../core/sessions.ts'
+import { POINT_STRIDE, REASON } from '../protocol/messages.ts'
+import { codeOf, describeError, type Run } from './connection.ts'
+import { type DeadLetterRow, insertPoints, insertRejected, type PointRow, pointParameters } from './points.ts'
+import { saveSessions } from './sessions.ts'
+
+export interface WriterOptions<Owner> {
+  backlog: Backlog<Owner>
+  /** A connection for each lane of the backlog. */
+  runs: readonly Run[]
+  limits: { writeRowsMax: number; sessionGapMs: number; rejectedPointsPerDevice: number }
+  /** A batch is finished; the one way out of the writer. */
+  onStored: (batch: Stored<Owner>) => void
+  /** A lane's database is away, with the code that said so; called once until it is back. */
+  onAway: (lane: number, reason: { code?: string; message: string }) => void
+  onBack: (lane: number) => void
+  /** Our own statement or schema is wrong: nothing more can be promised. */
+  onBroken: (error: Error) => void
+  onRetry: () => void
+  now: () => number
+  random: () => number
+}
+
+export interface Stored<Owner> {
+  entries: Entry<Owner>[]
+  /** Sessions that were written before the points. */
+  sessions: Session[]
+  rows: number
+  /** Rows that were new; the rest were there already or refused. */
+  inserted: number
+  /** Rows that the database refused, by device. */
+  refused: Map<number, number>
+  tookMs: number
+}
+
+/** A row with the entry it came from, so that a refusal finds its way back. */
+interface Row<Owner> extends PointRow {
+  entry: Entry<Owner>
+}
+
+interface Refusal<Owner> {
+  row: Row<Owner>
+  sqlstate: string
+}
+
+export type Writer = ReturnType<typeof createWriter>
+
+export function createWriter<Owner>(options: WriterOptions<Owner>) {
+  const { backlog, runs, limits } = options
+  const away = new Set<number>()
+  /** Lanes that have nothing to do, with what wakes them. */
+  const idle = new Map<number, () => void>()
+  let isStopping = false
+  const lanes = runs.map((run, lane) => runLane(run, lane))
+  return {
+    stop,
+    /** Lanes whose database is away. */
+    get awayLanes() {
+      return away.size
+    },
+    isAway: (lane: number) => away.has(lane),
+  }
+
+  /** Resolves when everything offered is stored, or after `timeoutMs`; true when nothing is left. */
+  async function stop(timeoutMs: number): Promise<boolean> {
+    isStopping = true
+    for (const wake of idle.values()) wake()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs)
+    })
+    await Promise.race([Promise.all(lanes), late])
+    clearTimeout(timer)
+    return backlog.frames === 0
+  }
+
+  async function runLane(run: Run, lane: number): Promise<void> {
+    backlog.onOffer(lane, () => idle.get(lane)?.())
+    try {
+      for (;;) {
+        const entries = backlog.take(lane, limits.writeRowsMax)
+        if (entries.length > 0) {
+          const stored = await store(run, lane, entries) // Resolves only once all of it is committed.
+          for (const entry of entries) backlog.done(entry)
+          options.onStored(stored)
+        } else if (isStopping) {
+          return
+        } else {
+          await offered(lane)
+        }
+      }
+    } catch (error) {
+      options.onBroken(error as Error)
+    }
+  }
+
+  async function store(run: Run, lane: number, entries: Entry<Owner>[]): Promise<Stored<Owner>> {
+    const startedMs = options.now()
+    const rows = rowsOf(entries)
+    const refusals: Refusal<Owner>[] = []
+    const sessions = await storeSessions(run, lane, sessionsOf(entries))
+    const refusedSessions = new Map(sessions.refused)
+    const storable = rows.filter((row) => {
+      const sqlstate = refusedSessions.get(row.session)
+      if (sqlstate !== undefined) refusals.push({ row, sqlstate })
+      return sqlstate === undefined
+    })
+    const inserted = await storeRows(run, lane, storable, refusals)
+    const refused = listRefusals(refusals)
+    const letters = deadLettersOf(entries)
+    if (letters.length > 0) await bury(run, lane, letters)
+    return {
+      entries,
+      sessions: sessions.stored,
+      rows: rows.length,
+      inserted,
+      refused,
+      tookMs: options.now() - startedMs,
+    }
+  }
+
+  /** Saves sessions; those that the database refuses come back with the SQLSTATE. */
+  async function storeSessions(run: Run, lane: number, sessions: Session[]) {
+    const stored: Session[] = []
+    const refused: [Session, string][] = []
+    await halve(sessions)
+    return { stored, refused }
+
+    async function halve(part: Session[]): Promise<void> {
+      if (part.length === 0) return
+      const fault = await attempt(lane, () => saveSessions(run, part, limits.sessionGapMs))
+      // A session may have vanished between two statements of ours: then it is created at the second try.
+      const lost = part.filter((session) => session.id === 0)
+      if (fault === null && lost.length === 0) {
+        stored.push(...part)
+      } else if (fault === null) {
+        stored.push(...part.filter((session) => session.id !== 0))
+        await halve(lost)
+      } else if (part.length > 1) {
+        const middle = part.length >> 1
+        await halve(part.slice(0, middle))
+        await halve(part.slice(middle))
+      } else {
+        refused.push([part[0]!, fault])
+      }
+    }
+  }
+
+  /** Inserts rows; halves a batch that is refused until the row is found. Returns how many were new. */
+  async function storeRows(
+    run: Run,
+    lane: number,
+    rows: Row<Owner>[],
+    refusals: Refusal<Owner>[],
+  ): Promise<number> {
+    if (rows.length === 0) return 0
+    let inserted = 0
+    // Built once: what is tried again is the identical batch.
+    let parameters = pointParameters(rows)
+    let isRecreated = false
+    for (;;) {
+      const batch = parameters
+      const fault = await attempt(lane, async () => {
+        inserted = await insertPoints(run, batch)
+      })
+      if (fault === null) return inserted
+      if (fault !== FOREIGN_KEY || isRecreated) {
+        return refuse(fault)
+      }
+      // The sessions are gone, as after a failover: create them again and go on.
+      isRecreated = true
+      const sessions = [...new Set(rows.map((row) => row.session))]
+      for (const session of sessions) forgetId(session)
+      const again = await storeSessions(run, lane, sessions)
+      if (again.refused.length > 0) return refuse(fault)
+      parameters = pointParameters(rows)
+    }
+
+    async function refuse(sqlstate: string): Promise<number> {
+      if (rows.length === 1) {
+        refusals.push({ row: rows[0]!, sqlstate })
+        return 0
+      }
+      const middle = rows.length >> 1
+      return (
+        (await storeRows(run, lane, rows.slice(0, middle), refusals)) +
+        (await storeRows(run, lane, rows.slice(middle), refusals))
+      )
+    }
+  }
+
+  async function bury(run: Run, lane: number, letters: DeadLetterRow[]): Promise<void> {
+    const fault = await attempt(lane, () => insertRejected(run, letters, limits.rejectedPointsPerDevice))
+    if (fault === null || letters.length === 1) return
+    // A dead letter that nobody can store must not hold up the living.
+    const middle = letters.length >> 1
+    await bury(run, lane, letters.slice(0, middle))
+    await bury(run, lane, letters.slice(middle))
+  }
+
+  /**
+   * Runs one step until the database answers: null when it is committed, else the SQLSTATE with which it refused
+   * a row. An outcome that nobody knows is tried again; a fault of our own is thrown.
+   */
+  async function attempt(lane: number, step: () => Promise<void>): Promise<string | null> {
+    for (let attempts = 0; ; attempts++) {
+      try {
+        await step()
+        if (away.delete(lane)) options.onBack(lane)
+        return null
+      } catch (error) {
+        const code = codeOf(error)
+        const fault = blame(code)
+        if (fault === 'us') throw error
+        if (fault === 'row' || fault === 'reference') return code!
+        options.onRetry()
+        if (!away.has(lane)) {
+          away.add(lane)
+          options.onAway(lane, describeError(error))
+        }
+        await sleep(retryDelayMs(attempts, options.random()))
+      }
+    }
+  }
+
+  function sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, ms))
+  }
+
+  async function offered(lane: number): Promise<void> {
+    await new Promise<void>((resolve) => idle.set(lane, resolve))
+    idle.delete(lane)
+  }
+}
+
+const FOREIGN_KEY = '23503'
+
+function rowsOf<Owner>(entries: readonly Entry<Owner>[]): Row<Owner>[] {
+  const rows: Row<Owner>[] = []
+  for (const entry of entries) {
+    const { values, count, sessionOf } = entry.kept
+    for (let at = 0; at < count; at++) {
+      rows.push({ entry, values, at, session: sessionOf[at]!, receivedMs: entry.receivedMs })
+    }
+  }
+  return rows
+}
+
+function sessionsOf<Owner>(entries: readonly Entry<Owner>[]): Session[] {
+  const sessions = new Set<Session>()
+  for (const { kept } of entries) {
+    for (const session of kept.changed) if (isUnstored(session)) sessions.add(session)
+    for (const session of kept.sessionOf) if (session.id === 0) sessions.add(session)
+  }
+  return [...sessions]
+}
+
+/** Puts refused rows on the rejected and dead-letter lists of their frames; returns how many by device. */
+function listRefusals<Owner>(refusals: readonly Refusal<Owner>[]): Map<number, number> {
+  const refused = new Map<number, number>()
+  const places = refusals.map(({ row }) => placeInFrame(row))
+  refusals.forEach(({ row, sqlstate }, i) => {
+    const { entry, values, at, session } = row
+    entry.kept.rejected.push([entry.seq, places[i]!, REASON.database])
+    entry.kept.deadLetters.push({
+      reason: REASON.database,
+      sqlstate,
+      sessionMs: session.startedMs,
+      values: values.slice(at * POINT_STRIDE, (at + 1) * POINT_STRIDE),
+    })
+    refused.set(entry.device.id, (refused.get(entry.device.id) ?? 0) + 1)
+  })
+  return refused
+}
+
+/** Where a kept row stood in the frame as it was sent: rejected points before it were taken out. */
+function placeInFrame<Owner>({ entry, at }: Row<Owner>): number {
+  let place = at
+  for (const [, index] of entry.kept.rejected) if (index <= place) place += 1
+  return place
+}
+
+function deadLettersOf<Owner>(entries: readonly Entry<Owner>[]): DeadLetterRow[] {
+  return entries.flatMap(({ device, receivedMs, kept }) =>
+    kept.deadLetters.map((letter) => ({ ...letter, deviceId: device.id, receivedMs })),
+  )
+}
