@@ -1,0 +1,171 @@
+/**
+ * What the hub counts. The hot path adds to plain numbers; /metrics and the stats socket read the same table,
+ * so they cannot disagree.
+ */
+import { createHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Counts since the start of the hub, by name in /metrics without `alzy_` and `_total`. */
+const COUNTS = {
+  framesReceived: 'Frames from devices',
+  pointsReceived: 'Points in them',
+  pointsStored: 'Points that were new in the database',
+  pointsDuplicate: 'Points that the database had already',
+  pointsRejectedCoordinate: 'Points rejected: coordinate out of range',
+  pointsRejectedFuture: 'Points rejected: more than 24 h ahead of the hub',
+  pointsRejectedTooOld: 'Points rejected: too old',
+  pointsRejectedField: 'Points rejected: another field out of range',
+  pointsRejectedDatabase: 'Points rejected: refused by the database',
+  acksSent: 'ACKs to devices',
+  pausesSent: 'PAUSEs to devices',
+  writes: 'Batches written',
+  writeRetries: 'Statements tried again because the database was away',
+  liveFrames: 'Frames published to viewers, each once',
+  deliveries: 'Published frames times the viewers that they went to',
+  snapshotsSent: 'SNAP parts to viewers',
+  viewersDemoted: 'Times a viewer left the live stream because it was slow',
+  viewersReturned: 'Times a viewer came back to it',
+  viewersTooSlow: 'Viewers closed because they did not keep up',
+  publishDrops: 'Times a published frame did not fit into the buffer of a viewer',
+  helloTimeouts: 'Connections closed because no HELLO came',
+  helloRefused: 'HELLOs with a credential that is unknown, wrong, revoked or not enough',
+  framesMalformed: 'Frames that are not of the protocol',
+  limitsExceeded: 'Connections closed for exceeding a window or a rate',
+  takeovers: 'Connections replaced by a newer one of the same device',
+  connectionsRefused: 'Upgrades refused because the hub was full',
+  httpRequests: 'HTTP requests',
+  handlerFaults: 'Faults of our own in a handler; each closed one connection',
+} as const
+
+/** Figures of this moment. */
+export const GAUGES = {
+  devices: 'Device connections',
+  viewers: 'Viewer connections',
+  admins: 'Stats connections',
+  viewersLive: 'Viewers in the live stream',
+  viewersOnSnapshots: 'Viewers that are served snapshots at their own pace',
+  backlogPoints: 'Points that wait for the writer or are being written',
+  backlogFrames: 'Frames that wait for the writer or are being written',
+  windowPointsHeld: 'Points that devices may have in flight, used or not',
+  devicesHeld: 'Devices in memory, connected or not',
+  lanesAway: 'Writer lanes whose database is away',
+} as const
+
+/** Distributions, with the unit in the name. */
+const SPANS = {
+  batchRows: { help: 'Rows of a batch', buckets: [1, 3, 10, 30, 100, 300, 1000, 3000] },
+  writeMs: {
+    help: 'Time from taking a batch to its commit',
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000],
+  },
+  ackMs: {
+    help: 'Time from receiving a frame to its ACK',
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000],
+  },
+} as const
+
+export type Counts = Record<keyof typeof COUNTS, number>
+export type Gauges = Record<keyof typeof GAUGES, number>
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** `gauges` is called whenever somebody looks. */
+export function createMetrics(gauges: () => Gauges) {
+  const registry = new Registry()
+  const counts = Object.fromEntries(Object.keys(COUNTS).map((name) => [name, 0])) as Counts
+  const eventLoop = monitorEventLoopDelay({ resolution: 10 })
+  const spans = {
+    batchRows: span('batchRows'),
+    writeMs: span('writeMs'),
+    ackMs: span('ackMs'),
+  }
+  register()
+  eventLoop.enable()
+  return {
+    counts,
+    ...spans,
+    text,
+    stats,
+    close: () => eventLoop.disable(),
+    contentType: registry.contentType,
+  }
+
+  /** What /metrics answers. */
+  function text(): Promise<string> {
+    return registry.metrics()
+  }
+
+  /** What the stats socket sends: the same figures, with quantiles since the last call. */
+  function stats(): Record<string, unknown> {
+    const memory = process.memoryUsage()
+    const lagMs = eventLoop.percentile(99) / 1e6
+    eventLoop.reset()
+    return {
+      ...counts,
+      ...gauges(),
+      batchRows: spans.batchRows.quantiles(),
+      writeMs: spans.writeMs.quantiles(),
+      ackMs: spans.ackMs.quantiles(),
+      eventLoopLagMs: Number.isFinite(lagMs) ? lagMs : 0,
+      residentBytes: memory.rss,
+      heapBytes: memory.heapUsed,
+      uptimeS: Math.floor(process.uptime()),
+    }
+  }
+
+  function register(): void {
+    collectDefaultMetrics({ register: registry })
+    for (const [name, help] of Object.entries(COUNTS)) {
+      const counter = new Counter({
+        name: `alzy_${snake(name)}_total`,
+        help,
+        registers: [registry],
+        collect() {
+          counter.reset()
+          counter.inc(counts[name as keyof Counts])
+        },
+      })
+    }
+    for (const [name, help] of Object.entries(GAUGES)) {
+      const gauge = new Gauge({
+        name: `alzy_${snake(name)}`,
+        help,
+        registers: [registry],
+        collect() {
+          gauge.set(gauges()[name as keyof Gauges])
+        },
+      })
+    }
+  }
+
+  function span(name: keyof typeof SPANS) {
+    const { help, buckets } = SPANS[name]
+    const total = new Histogram({
+      name: `alzy_${snake(name)}`,
+      help,
+      buckets: [...buckets],
+      registers: [registry],
+    })
+    const recent = createHistogram()
+    return { record, quantiles }
+
+    function record(value: number): void {
+      total.observe(value)
+      recent.record(Math.max(1, Math.round(value)))
+    }
+
+    function quantiles(): { count: number; p50: number; p99: number } {
+      const { count } = recent
+      const answer =
+        count === 0
+          ? { count, p50: 0, p99: 0 }
+          : { count, p50: recent.percentile(50), p99: recent.percentile(99) }
+      recent.reset()
+      return answer
+    }
+  }
+}
+
+/** `pointsStored` → `points_stored`. */
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}

@@ -1,0 +1,418 @@
+/**
+ * The device socket (PROTOCOL.md section 2): decodes, lets core decide, and does what it says. It does not know
+ * how points are stored; it is told when they are, and that is the only moment it acknowledges anything.
+ */
+import type { Backlog, Entry } from '../core/backlog.ts'
+import type { Credit, Window } from '../core/credit.ts'
+import {
+  comeOnline,
+  type Device,
+  type DeviceLimits,
+  isWithinRates,
+  type Kept,
+  keepPoints,
+  keepSessionOp,
+  nextPosition,
+} from '../core/device.ts'
+import type { Counts } from '../metrics.ts'
+import { CLOSE, type Close } from '../protocol/closes.ts'
+import { decodeDeviceFrame } from '../protocol/decode.ts'
+import {
+  encodeAck,
+  encodeDeviceWelcome,
+  encodeGoaway,
+  encodeLive,
+  encodePause,
+  encodePong,
+  encodePresence,
+  encodeRate,
+} from '../protocol/encode.ts'
+import {
+  POINT_STRIDE,
+  type PointsFrame,
+  REASON,
+  REJECTED_PER_ACK_MAX,
+  type Rejected,
+  ROUTE,
+  type SessionFrame,
+  SUBPROTOCOL,
+  TYPE,
+  WHOLE_FRAME,
+} from '../protocol/messages.ts'
+import type { HelloDeadlines, Waiting } from './hello.ts'
+import type { Peer } from './peer.ts'
+import type { Route } from './server.ts'
+
+/** One device's socket, from upgrade to close. */
+export interface DeviceLink {
+  peer: Peer
+  hello: Waiting
+  /** null until WELCOME. */
+  device: Device | null
+  window: Window | null
+  /** When each unsettled frame was received, oldest first. */
+  receivedMs: number[]
+  /** The seq of the last ACK. */
+  ackedSeq: number
+  isLeaving: boolean
+  /** No PAUSE before this moment. */
+  pauseAgainMs: number
+  /** What RATE said last, and when. */
+  toldWatched: boolean | null
+  toldMs: number
+}
+
+/** Who may connect: the device in memory, or why not. */
+export type Admission = { device: Device } | { close: Close }
+
+export interface DeviceSocketOptions {
+  limits: DeviceLimits & {
+    devicesMax: number
+    deviceFrameBytesMax: number
+    batchPointsMax: number
+    windowPointsMax: number
+    heartbeatS: number
+    pauseAfterMs: number
+    pauseRetryMs: number
+    closeTimeoutMs: number
+    rateWatchedMs: number
+    rateUnwatchedMs: number
+    rateEveryMs: number
+    reconnectSpreadMs: number
+  }
+  credit: Credit
+  backlog: Backlog<DeviceLink>
+  deadlines: HelloDeadlines
+  counts: Counts
+  /** Checks the device key; rejects when the database is away. */
+  admit: (deviceKey: string) => Promise<Admission>
+  /** The device has no socket any more. */
+  release: (device: Device) => void
+  publish: (device: Device, frame: Uint8Array) => void
+  isWatched: (device: Device) => boolean
+  onSeen: (device: Device) => void
+  onAck: (tookMs: number) => void
+  onFault: (error: unknown) => void
+  now: () => number
+}
+
+/** An ACK that does not fit into so much means that the device does not read. */
+const BUFFER_BYTES_MAX = 256 * 1024
+const REASON_COUNTS = {
+  [REASON.coordinate]: 'pointsRejectedCoordinate',
+  [REASON.future]: 'pointsRejectedFuture',
+  [REASON.tooOld]: 'pointsRejectedTooOld',
+  [REASON.field]: 'pointsRejectedField',
+  [REASON.database]: 'pointsRejectedDatabase',
+} as const
+
+export function createDeviceSocket(options: DeviceSocketOptions) {
+  const { limits, credit, backlog, counts, now } = options
+  const links = new Set<DeviceLink>()
+  /** The socket of each device (D10). */
+  const linkOf = new Map<number, DeviceLink>()
+  return {
+    route,
+    settle,
+    pauseLate,
+    pauseAll,
+    tellRates,
+    closeDevice,
+    goaway,
+    closeAll,
+    get count() {
+      return links.size
+    },
+  }
+
+  function route(): Route<DeviceLink> {
+    return {
+      path: ROUTE.device,
+      subprotocol: SUBPROTOCOL.device,
+      checksOrigin: false,
+      frameBytesMax: limits.deviceFrameBytesMax,
+      bufferBytesMax: BUFFER_BYTES_MAX,
+      hasRoom: () => links.size < limits.devicesMax,
+      open,
+      message,
+      close,
+    }
+  }
+
+  function open(peer: Peer): DeviceLink {
+    const hello = options.deadlines.await(() => {
+      counts.helloTimeouts += 1
+      peer.end(CLOSE.helloTimeout)
+    })
+    const link: DeviceLink = {
+      peer,
+      hello,
+      device: null,
+      window: null,
+      receivedMs: [],
+      ackedSeq: 0,
+      isLeaving: false,
+      pauseAgainMs: 0,
+      toldWatched: null,
+      toldMs: 0,
+    }
+    links.add(link)
+    return link
+  }
+
+  function message(link: DeviceLink, bytes: ArrayBuffer): void {
+    const frame = decodeDeviceFrame(bytes, limits.batchPointsMax)
+    if (frame.type === 'malformed') return malformed(link, frame.message, frame.ref)
+    if (link.device === null) {
+      if (frame.type !== TYPE.hello || link.hello.isDone) {
+        return malformed(link, 'HELLO comes first, once, and WELCOME before anything else', null)
+      }
+      link.hello.isDone = true
+      welcome(link, frame.deviceKey).catch((error) => {
+        options.onFault(error)
+        link.peer.end(CLOSE.internal)
+      })
+      return
+    }
+    switch (frame.type) {
+      case TYPE.points:
+        return points(link, link.device, frame)
+      case TYPE.session:
+        return session(link, link.device, frame)
+      case TYPE.ping:
+        link.peer.send(encodePong(frame.nonce, now()))
+        return
+      case TYPE.bye:
+        return leave(link)
+      case TYPE.hello:
+        return malformed(link, 'HELLO is sent once', null)
+    }
+  }
+
+  async function welcome(link: DeviceLink, deviceKey: string): Promise<void> {
+    const admission = await options.admit(deviceKey)
+    if (!link.peer.isOpen) {
+      if ('device' in admission) options.release(admission.device)
+      return
+    }
+    if ('close' in admission) {
+      if (admission.close === CLOSE.refused) counts.helloRefused += 1
+      return link.peer.end(admission.close)
+    }
+    const { device } = admission
+    // What earlier connections left behind counts too, or reconnecting would be a way around the window.
+    const window = device.pendingPoints > limits.windowPointsMax ? null : credit.open()
+    if (window === null) {
+      link.peer.end(CLOSE.unavailable)
+      return options.release(device)
+    }
+    replace(device)
+    link.device = device
+    link.window = window
+    linkOf.set(device.id, link)
+    comeOnline(device, now())
+    link.peer.send(
+      encodeDeviceWelcome({
+        deviceId: device.id,
+        windowPoints: window.windowPoints,
+        batchPointsMax: limits.batchPointsMax,
+        frameBytesMax: limits.deviceFrameBytesMax,
+        serverNowMs: now(),
+        heartbeatS: limits.heartbeatS,
+      }),
+    )
+    options.onSeen(device)
+    options.publish(device, encodePresence(nextPosition(device), true, now()))
+    tellRate(link, now())
+  }
+
+  /** The device has a newer connection; frames of the older one are still committed (D10). */
+  function replace(device: Device): void {
+    const older = linkOf.get(device.id)
+    if (older === undefined) return
+    counts.takeovers += 1
+    linkOf.delete(device.id)
+    older.peer.end(CLOSE.replaced)
+  }
+
+  function points(link: DeviceLink, device: Device, frame: PointsFrame): void {
+    const nowMs = now()
+    const count = frame.values.length / POINT_STRIDE
+    counts.framesReceived += 1
+    counts.pointsReceived += count
+    if (!accept(link, device, frame.seq, count, count, nowMs)) return
+    const kept = keepPoints(device, frame, nowMs, limits)
+    countRejected(kept, count)
+    for (const { session: liveSession, from, to } of kept.live) {
+      const live = encodeLive(nextPosition(device), liveSession.startedMs, kept.values, from, to)
+      options.publish(device, live)
+    }
+    offer(link, device, frame.seq, count, kept, nowMs)
+  }
+
+  function session(link: DeviceLink, device: Device, frame: SessionFrame): void {
+    const nowMs = now()
+    counts.framesReceived += 1
+    if (!accept(link, device, frame.seq, 1, 0, nowMs)) return
+    offer(link, device, frame.seq, 1, keepSessionOp(device, frame, nowMs), nowMs)
+  }
+
+  /** False: the connection has been closed for what it did (D4, D6). */
+  function accept(
+    link: DeviceLink,
+    device: Device,
+    seq: number,
+    cost: number,
+    pointCount: number,
+    nowMs: number,
+  ): boolean {
+    if (!link.peer.isOpen) return false
+    const verdict = link.window!.accept(seq, cost)
+    if (verdict === 'sequence') {
+      link.peer.end(CLOSE.sequence)
+      return false
+    }
+    if (verdict === 'limit' || !isWithinRates(device, pointCount, nowMs)) {
+      counts.limitsExceeded += 1
+      link.peer.end(CLOSE.limit)
+      // Accepted by the window but not kept: it must not stay held.
+      if (verdict === 'kept') link.window!.settle(seq, cost)
+      return false
+    }
+    return true
+  }
+
+  function offer(
+    link: DeviceLink,
+    device: Device,
+    seq: number,
+    cost: number,
+    kept: Kept,
+    nowMs: number,
+  ): void {
+    device.lastSeenMs = nowMs
+    options.onSeen(device)
+    link.receivedMs.push(nowMs)
+    backlog.offer({ device, owner: link, seq, cost, receivedMs: nowMs, kept })
+  }
+
+  function countRejected(kept: Kept, count: number): void {
+    for (const [, index, reason] of kept.rejected) {
+      counts[REASON_COUNTS[reason]] += index === WHOLE_FRAME ? count : 1
+    }
+  }
+
+  /**
+   * Everything in these entries is committed, or listed as rejected. The one place that acknowledges.
+   * Entries of one connection come in the order of their seq.
+   */
+  function settle(entries: readonly Entry<DeviceLink>[]): void {
+    const rejectedOf = new Map<DeviceLink, Rejected[]>()
+    const nowMs = now()
+    for (const { owner: link, seq, cost, kept } of entries) {
+      if (link === null) continue
+      link.window!.settle(seq, cost)
+      options.onAck(nowMs - link.receivedMs.shift()!)
+      const rejected = rejectedOf.get(link)
+      if (rejected === undefined) rejectedOf.set(link, [...kept.rejected])
+      else rejected.push(...kept.rejected)
+    }
+    for (const [link, rejected] of rejectedOf) acknowledge(link, rejected)
+  }
+
+  function acknowledge(link: DeviceLink, rejected: Rejected[]): void {
+    const window = link.window!
+    if (!link.peer.isOpen) return
+    // Before the ACK that covers their frames, in ACKs that cover nothing new (D4).
+    while (rejected.length > REJECTED_PER_ACK_MAX) {
+      sendAck(link, link.ackedSeq, rejected.splice(0, REJECTED_PER_ACK_MAX))
+    }
+    window.grant()
+    link.ackedSeq = window.settledSeq
+    sendAck(link, link.ackedSeq, rejected)
+    if (link.isLeaving && window.unsettledPoints === 0) link.peer.end(CLOSE.normal)
+  }
+
+  function sendAck(link: DeviceLink, seq: number, rejected: Rejected[]): void {
+    counts.acksSent += 1
+    const isSent = link.peer.send(encodeAck(seq, link.window!.windowPoints, rejected))
+    // The device does not read. It will send everything again that it has no ACK for.
+    if (!isSent) link.peer.end(CLOSE.unavailable)
+  }
+
+  /** BYE: commit, send the last ACK, close (D12). */
+  function leave(link: DeviceLink): void {
+    link.isLeaving = true
+    if (link.window!.unsettledPoints === 0) return link.peer.end(CLOSE.normal)
+    setTimeout(() => link.peer.end(CLOSE.normal), limits.closeTimeoutMs)
+  }
+
+  function close(link: DeviceLink): void {
+    links.delete(link)
+    link.hello.isDone = true
+    const { device, window } = link
+    if (device === null) return
+    window!.close()
+    if (linkOf.get(device.id) !== link) return
+    linkOf.delete(device.id)
+    device.online = false
+    options.publish(device, encodePresence(nextPosition(device), false, device.lastSeenMs ?? now()))
+    options.release(device)
+  }
+
+  function malformed(link: DeviceLink, text: string, ref: number | null): void {
+    counts.framesMalformed += 1
+    link.peer.malformed(text, ref)
+  }
+
+  /** PAUSE for every connection whose oldest frame has waited too long (D7). */
+  function pauseLate(): void {
+    const lateMs = now() - limits.pauseAfterMs
+    for (const link of linkOf.values()) {
+      if ((link.receivedMs[0] ?? Number.POSITIVE_INFINITY) <= lateMs) pause(link)
+    }
+  }
+
+  /** The store is away: tell everyone who waits for it at once. */
+  function pauseAll(): void {
+    for (const link of linkOf.values()) if (link.receivedMs.length > 0) pause(link)
+  }
+
+  function pause(link: DeviceLink): void {
+    const nowMs = now()
+    if (nowMs < link.pauseAgainMs) return
+    link.pauseAgainMs = nowMs + limits.pauseRetryMs
+    counts.pausesSent += 1
+    link.peer.send(encodePause(limits.pauseRetryMs, 'the database is away or behind'))
+  }
+
+  /** RATE for every device that gained its first viewer or lost its last one. */
+  function tellRates(): void {
+    const nowMs = now()
+    for (const link of linkOf.values()) tellRate(link, nowMs)
+  }
+
+  function tellRate(link: DeviceLink, nowMs: number): void {
+    const isWatched = options.isWatched(link.device!)
+    if (isWatched === link.toldWatched || nowMs - link.toldMs < limits.rateEveryMs) return
+    link.toldWatched = isWatched
+    link.toldMs = nowMs
+    link.peer.send(encodeRate(isWatched ? limits.rateWatchedMs : limits.rateUnwatchedMs, isWatched))
+  }
+
+  function closeDevice(deviceId: number, reason: Close): void {
+    linkOf.get(deviceId)?.peer.end(reason)
+  }
+
+  /** Before the hub stops: no new points, wait for the ACKs or the close (D12). */
+  function goaway(): void {
+    const frame = encodeGoaway(0, limits.reconnectSpreadMs)
+    for (const link of linkOf.values()) link.peer.send(frame)
+  }
+
+  function closeAll(reason: Close): void {
+    for (const link of [...links]) link.peer.end(reason)
+  }
+}
+
+export type DeviceSocket = ReturnType<typeof createDeviceSocket>

@@ -1,0 +1,202 @@
+/**
+ * HTTP on uWebSockets.js: takes what it needs from a request before its first wait, reads the body up to a
+ * bound, finds the route, and answers once. What the routes do is in api.ts.
+ */
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
+
+export interface Request {
+  method: string
+  path: string
+  query: URLSearchParams
+  /** Of `Authorization: Bearer …`, or null. */
+  token: string | null
+  /** The body as JSON; undefined when there is none. */
+  body: unknown
+  /** The `{…}` of the route's path. */
+  parameters: Readonly<Record<string, string>>
+}
+
+export type Answer =
+  | { status: number; json: unknown }
+  | { status: number; text: string; contentType: string }
+  | { status: 204 }
+
+export type Handler = (request: Request) => Promise<Answer>
+/** `GET /v1/devices/{id}` → what answers it. */
+export type Routes = Readonly<Record<string, Handler>>
+
+/** An error as RFC 9457 has it. `errors` names the fields. */
+export class Problem extends Error {
+  readonly status: number
+  readonly errors: readonly FieldError[] | undefined
+
+  constructor(status: number, detail: string, errors?: readonly FieldError[]) {
+    super(detail)
+    this.status = status
+    this.errors = errors
+  }
+}
+
+export interface FieldError {
+  field: string
+  message: string
+}
+
+export interface HttpOptions {
+  routes: Routes
+  bodyBytesMax: number
+  isOriginAllowed: (origin: string, host: string) => boolean
+  onRequest: () => void
+  /** A fault that is not a Problem: answered with 503 when the database is away, else 500. */
+  onFault: (error: unknown) => { status: 500 | 503; detail: string }
+}
+
+const STATUS: Readonly<Record<number, string>> = {
+  200: '200 OK',
+  201: '201 Created',
+  204: '204 No Content',
+  400: '400 Bad Request',
+  401: '401 Unauthorized',
+  403: '403 Forbidden',
+  404: '404 Not Found',
+  405: '405 Method Not Allowed',
+  409: '409 Conflict',
+  413: '413 Content Too Large',
+  415: '415 Unsupported Media Type',
+  500: '500 Internal Server Error',
+  503: '503 Service Unavailable',
+}
+const METHODS = 'GET, POST, PATCH, DELETE'
+
+export function createHttp(options: HttpOptions) {
+  const routes = Object.entries(options.routes).map(([place, handler]) => {
+    const [method, path] = place.split(' ') as [string, string]
+    return { method, segments: path.split('/'), handler }
+  })
+  return { handle }
+
+  function handle(res: HttpResponse, req: HttpRequest): void {
+    // `req` is dead after the first wait.
+    const method = req.getMethod().toUpperCase()
+    const path = req.getUrl()
+    const query = new URLSearchParams(req.getQuery() ?? '')
+    const bearer = /^Bearer +(\S+)$/i.exec(req.getHeader('authorization'))?.[1] ?? null
+    const contentType = req.getHeader('content-type')
+    const origin = req.getHeader('origin')
+    const host = req.getHeader('host')
+    options.onRequest()
+    let isGone = false
+    res.onAborted(() => {
+      isGone = true
+    })
+    const headers: Record<string, string> = {}
+    const send = (answer: Answer) => {
+      if (!isGone) write(res, method, answer, headers)
+    }
+    if (origin !== '') {
+      if (!options.isOriginAllowed(origin, host)) return send(problem(403, 'this origin is not allowed'))
+      headers['Access-Control-Allow-Origin'] = origin
+      headers.Vary = 'Origin'
+      if (method === 'OPTIONS') {
+        headers['Access-Control-Allow-Methods'] = METHODS
+        headers['Access-Control-Allow-Headers'] = 'Authorization, Content-Type'
+        return send({ status: 204 })
+      }
+    }
+    respond({ method, path, query, token: bearer }, readBody(res, options.bodyBytesMax), contentType)
+      .then(send)
+      .catch((error) => send(answerOf(error)))
+  }
+
+  async function respond(
+    head: Omit<Request, 'body' | 'parameters'>,
+    bytes: Promise<Buffer>,
+    contentType: string,
+  ): Promise<Answer> {
+    // The body is read to its end whatever becomes of it, or the connection would be stuck.
+    const raw = await bytes
+    const { handler, parameters } = find(head.method, head.path)
+    return handler({ ...head, parameters, body: parseBody(raw, contentType) })
+  }
+
+  function find(method: string, path: string): { handler: Handler; parameters: Record<string, string> } {
+    const segments = path.split('/')
+    let isPath = false
+    for (const route of routes) {
+      const parameters = match(route.segments, segments)
+      if (parameters === null) continue
+      isPath = true
+      if (route.method === method || (route.method === 'GET' && method === 'HEAD')) {
+        return { handler: route.handler, parameters }
+      }
+    }
+    throw isPath
+      ? new Problem(405, `${method} is not possible here`)
+      : new Problem(404, 'there is nothing here')
+  }
+
+  function answerOf(error: unknown): Answer {
+    if (error instanceof Problem) return problem(error.status, error.message, error.errors)
+    const { status, detail } = options.onFault(error)
+    return problem(status, detail)
+  }
+}
+
+function match(pattern: readonly string[], segments: readonly string[]): Record<string, string> | null {
+  if (pattern.length !== segments.length) return null
+  const parameters: Record<string, string> = {}
+  for (let i = 0; i < pattern.length; i++) {
+    const name = /^\{(\w+)\}$/.exec(pattern[i]!)?.[1]
+    if (name !== undefined) parameters[name] = segments[i]!
+    else if (pattern[i] !== segments[i]) return null
+  }
+  return parameters
+}
+
+function readBody(res: HttpResponse, bytesMax: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    res.onData((chunk, isLast) => {
+      bytes += chunk.byteLength
+      // The chunk is detached when this returns.
+      if (bytes <= bytesMax) chunks.push(Buffer.from(new Uint8Array(chunk)))
+      if (!isLast) return
+      if (bytes > bytesMax) reject(new Problem(413, `the body is larger than ${bytesMax} bytes`))
+      else resolve(Buffer.concat(chunks))
+    })
+  })
+}
+
+function parseBody(bytes: Buffer, contentType: string): unknown {
+  if (bytes.length === 0) return undefined
+  if (!/^application\/json\b/i.test(contentType)) {
+    throw new Problem(415, 'the body must be JSON, with Content-Type: application/json')
+  }
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    throw new Problem(400, 'the body is not JSON')
+  }
+}
+
+function problem(status: number, detail: string, errors?: readonly FieldError[]): Answer {
+  const title = STATUS[status]!.slice(4)
+  const body = { type: 'about:blank', title, status, detail, ...(errors && { errors }) }
+  return { status, text: JSON.stringify(body), contentType: 'application/problem+json' }
+}
+
+function write(res: HttpResponse, method: string, answer: Answer, headers: Record<string, string>): void {
+  res.cork(() => {
+    res.writeStatus(STATUS[answer.status]!)
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
+    res.writeHeader('Cache-Control', 'no-store')
+    if (answer.status === 401) res.writeHeader('WWW-Authenticate', 'Bearer')
+    const body = 'json' in answer ? JSON.stringify(answer.json) : 'text' in answer ? answer.text : ''
+    if ('json' in answer) res.writeHeader('Content-Type', 'application/json')
+    if ('text' in answer) res.writeHeader('Content-Type', answer.contentType)
+    if (method === 'HEAD') res.endWithoutBody(Buffer.byteLength(body))
+    else if (answer.status === 204) res.endWithoutBody()
+    else res.end(body)
+  })
+}

@@ -1,0 +1,166 @@
+/** The stats socket (PROTOCOL.md section 4): the hub's figures once a second, for admins. */
+import { createLane, type Lane } from '../core/lane.ts'
+import type { Counts } from '../metrics.ts'
+import { CLOSE, type Close } from '../protocol/closes.ts'
+import { decodeViewerFrame } from '../protocol/decode.ts'
+import { encodeGoaway, encodePong, encodeStats, encodeTick, encodeViewerWelcome } from '../protocol/encode.ts'
+import { ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
+import type { HelloDeadlines, Waiting } from './hello.ts'
+import type { LoginCheck } from './login.ts'
+import type { Peer } from './peer.ts'
+import type { Route } from './server.ts'
+
+export interface Admin {
+  peer: Peer
+  hello: Waiting
+  isWelcome: boolean
+  expiresMs: number
+  lane: Lane
+}
+
+export interface StatsSocketOptions {
+  limits: {
+    adminsMax: number
+    viewerFrameBytesMax: number
+    heartbeatS: number
+    tickMs: number
+    seenLateMs: number
+    seenTimeoutMs: number
+    reconnectSpreadMs: number
+  }
+  deadlines: HelloDeadlines
+  counts: Counts
+  login: LoginCheck
+  stats: () => Record<string, unknown>
+  onFault: (error: unknown) => void
+  now: () => number
+}
+
+const BUFFER_BYTES_MAX = 64 * 1024
+
+export function createStatsSocket(options: StatsSocketOptions) {
+  const { limits, counts, now } = options
+  const admins = new Set<Admin>()
+  let tick = 0
+  return {
+    route,
+    check,
+    send,
+    goaway,
+    closeAll,
+    get count() {
+      return admins.size
+    },
+  }
+
+  function route(): Route<Admin> {
+    return {
+      path: ROUTE.stats,
+      subprotocol: SUBPROTOCOL.stats,
+      checksOrigin: true,
+      frameBytesMax: limits.viewerFrameBytesMax,
+      bufferBytesMax: BUFFER_BYTES_MAX,
+      hasRoom: () => admins.size < limits.adminsMax,
+      open,
+      message,
+      close: (admin) => {
+        admins.delete(admin)
+        admin.hello.isDone = true
+      },
+    }
+  }
+
+  function open(peer: Peer): Admin {
+    const hello = options.deadlines.await(() => {
+      counts.helloTimeouts += 1
+      peer.end(CLOSE.helloTimeout)
+    })
+    const admin = {
+      peer,
+      hello,
+      isWelcome: false,
+      expiresMs: Number.POSITIVE_INFINITY,
+      lane: createLane(limits),
+    }
+    admins.add(admin)
+    return admin
+  }
+
+  function message(admin: Admin, bytes: ArrayBuffer): void {
+    const frame = decodeViewerFrame(bytes)
+    if (!admin.isWelcome && frame.type === TYPE.hello && !admin.hello.isDone) {
+      admin.hello.isDone = true
+      welcome(admin, frame.token).catch((error) => {
+        options.onFault(error)
+        admin.peer.end(CLOSE.internal)
+      })
+    } else if (admin.isWelcome && frame.type === TYPE.seen) {
+      admin.lane.seen(frame.tick, now())
+    } else if (admin.isWelcome && frame.type === TYPE.ping) {
+      admin.peer.send(encodePong(frame.nonce, now()))
+    } else if (!admin.isWelcome || frame.type !== 'ignored') {
+      counts.framesMalformed += 1
+      const text = frame.type === 'malformed' ? frame.message : 'this frame has no place here'
+      admin.peer.malformed(text, null)
+    }
+  }
+
+  async function welcome(admin: Admin, token: string): Promise<void> {
+    const login = await options.login(token)
+    if ('close' in login) {
+      if (login.close === CLOSE.refused) counts.helloRefused += 1
+      return admin.peer.end(login.close)
+    }
+    const { user, expiresMs } = login
+    if (user.role !== 'admin') {
+      counts.helloRefused += 1
+      return admin.peer.end(CLOSE.refused)
+    }
+    admin.isWelcome = true
+    admin.expiresMs = expiresMs
+    admin.peer.send(
+      encodeViewerWelcome({
+        userId: user.id,
+        role: user.role,
+        serverNowMs: now(),
+        authExpiresMs: expiresMs,
+        heartbeatS: limits.heartbeatS,
+      }),
+    )
+  }
+
+  /** To be called several times a second. */
+  function check(): void {
+    const nowMs = now()
+    for (const admin of admins) {
+      if (!admin.isWelcome) continue
+      if (admin.expiresMs <= nowMs) admin.peer.end(CLOSE.tokenExpired)
+      else if (admin.lane.judge(nowMs) === 'lost') admin.peer.end(CLOSE.slow)
+      else if (admin.lane.isTickDue(nowMs)) {
+        tick += 1
+        admin.lane.ticked(tick, nowMs)
+        admin.peer.send(encodeTick(tick))
+      }
+    }
+  }
+
+  /** To be called once a second. Whoever is late with SEEN skips this one. */
+  function send(): void {
+    const nowMs = now()
+    const readers = [...admins].filter(({ isWelcome, lane }) => isWelcome && lane.judge(nowMs) === 'fine')
+    if (readers.length === 0) return
+    const frame = encodeStats(options.stats())
+    for (const admin of readers) admin.peer.send(frame)
+  }
+
+  function goaway(): void {
+    const frame = encodeGoaway(0, limits.reconnectSpreadMs)
+    for (const admin of admins) if (admin.isWelcome) admin.peer.send(frame)
+  }
+
+  function closeAll(reason: Close): void {
+    for (const admin of [...admins]) admin.peer.end(reason)
+  }
+}
+
+export type StatsSocket = ReturnType<typeof createStatsSocket>

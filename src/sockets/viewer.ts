@@ -1,0 +1,381 @@
+/**
+ * The viewer socket (PROTOCOL.md section 3): one subscription each, a snapshot of it in parts, then the live
+ * stream; a viewer that answers TICK late is served snapshots until it keeps up again. Whom a device belongs to
+ * and what it looks like, it asks.
+ */
+import { type Bucket, createBucket } from '../core/bucket.ts'
+import type { UserRow } from '../core/directory.ts'
+import { createLane, type Lane } from '../core/lane.ts'
+import type { Counts } from '../metrics.ts'
+import { CLOSE, type Close } from '../protocol/closes.ts'
+import { decodeViewerFrame } from '../protocol/decode.ts'
+import {
+  type DeviceRecord,
+  encodeError,
+  encodeGoaway,
+  encodePong,
+  encodeTick,
+  encodeViewerWelcome,
+} from '../protocol/encode.ts'
+import { ROUTE, SUBPROTOCOL, TYPE, type ViewerFrame } from '../protocol/messages.ts'
+import { type Audience, deviceTopic, EVERYONE, type Listener, userTopic } from './audience.ts'
+import type { HelloDeadlines, Waiting } from './hello.ts'
+import type { LoginCheck } from './login.ts'
+import type { Peer } from './peer.ts'
+import type { Route } from './server.ts'
+import { createSnapshot, type Snapshot } from './snapshot.ts'
+
+/** One viewer's socket, from upgrade to close. */
+export interface Viewer extends Listener {
+  hello: Waiting
+  /** null until WELCOME. */
+  user: UserRow | null
+  expiresMs: number
+  frames: Bucket
+  lane: Lane
+  snapshot: Snapshot
+  /** Grows with every SUB and RESYNC, so that an answer to an older one is dropped. */
+  request: number
+  subscription: Subscription | null
+  isPumping: boolean
+  hasLostFrames: boolean
+}
+
+/** null: everyone's. `deviceIds` narrows it. */
+interface Subscription {
+  userIds: readonly number[] | null
+  deviceIds: readonly number[] | null
+}
+
+export interface ViewerSocketOptions {
+  limits: {
+    viewersMax: number
+    viewerFrameBytesMax: number
+    viewerBufferBytesMax: number
+    viewerFramesPerS: number
+    viewerFramesBurst: number
+    heartbeatS: number
+    tickMs: number
+    seenLateMs: number
+    seenTimeoutMs: number
+    snapBytesMax: number
+    reconnectSpreadMs: number
+  }
+  audience: Audience
+  deadlines: HelloDeadlines
+  counts: Counts
+  login: LoginCheck
+  /** Ids of the devices of these users (null: of everyone); rejects when the database is away. */
+  findDevices: (userIds: readonly number[] | null) => Promise<number[]>
+  /** Devices as they are now. Those in memory are read when the promise resolves, not before. */
+  describe: (deviceIds: readonly number[]) => Promise<(deviceIds: readonly number[]) => DeviceRecord[]>
+  /** A device may have gained its first viewer or lost its last one. */
+  onWatch: () => void
+  onFault: (error: unknown) => void
+  now: () => number
+}
+
+/** The clock of viewers stands still while the hub itself was stalled for longer than this. */
+const STALL_MS = 1_000
+
+export function createViewerSocket(options: ViewerSocketOptions) {
+  const { limits, audience, counts, now } = options
+  const viewers = new Set<Viewer>()
+  let tick = 0
+  let attendedMs = 0
+  let checkedMs = now()
+  return {
+    route,
+    check,
+    forgetDevice,
+    goaway,
+    closeAll,
+    get count() {
+      return viewers.size
+    },
+    get liveCount() {
+      let live = 0
+      for (const viewer of viewers) if (viewer.lane.isLive) live += 1
+      return live
+    },
+  }
+
+  function route(): Route<Viewer> {
+    return {
+      path: ROUTE.live,
+      subprotocol: SUBPROTOCOL.live,
+      checksOrigin: true,
+      frameBytesMax: limits.viewerFrameBytesMax,
+      bufferBytesMax: limits.viewerBufferBytesMax,
+      hasRoom: () => viewers.size < limits.viewersMax,
+      open,
+      message,
+      close,
+      dropped,
+    }
+  }
+
+  function open(peer: Peer): Viewer {
+    const changed = new Set<number>()
+    const viewer: Viewer = {
+      peer,
+      topics: [],
+      changed,
+      hello: options.deadlines.await(() => {
+        counts.helloTimeouts += 1
+        peer.end(CLOSE.helloTimeout)
+      }),
+      user: null,
+      expiresMs: Number.POSITIVE_INFINITY,
+      frames: createBucket(limits.viewerFramesPerS, limits.viewerFramesBurst),
+      lane: createLane(limits),
+      snapshot: createSnapshot(changed, limits.snapBytesMax),
+      request: 0,
+      subscription: null,
+      isPumping: false,
+      hasLostFrames: false,
+    }
+    viewers.add(viewer)
+    return viewer
+  }
+
+  function message(viewer: Viewer, bytes: ArrayBuffer): void {
+    const frame = decodeViewerFrame(bytes)
+    if (frame.type === 'malformed') return malformed(viewer, frame.message, frame.ref)
+    if (!viewer.frames.take(1, now())) {
+      counts.limitsExceeded += 1
+      return viewer.peer.end(CLOSE.limit)
+    }
+    if (viewer.user === null) {
+      if (frame.type !== TYPE.hello || viewer.hello.isDone) {
+        return malformed(viewer, 'HELLO comes first, once, and WELCOME before anything else', null)
+      }
+      viewer.hello.isDone = true
+      start(viewer, welcome(viewer, frame.token))
+    } else if (frame.type !== 'ignored') {
+      answer(viewer, viewer.user, frame)
+    }
+  }
+
+  function answer(viewer: Viewer, user: UserRow, frame: ViewerFrame): void {
+    switch (frame.type) {
+      case TYPE.sub:
+        return subscribe(viewer, user, frame.userIds, frame.deviceIds)
+      case TYPE.resync:
+        return resync(viewer)
+      case TYPE.seen:
+        return seen(viewer, frame.tick)
+      case TYPE.ping:
+        viewer.peer.send(encodePong(frame.nonce, now()))
+        return
+      case TYPE.hello:
+        return malformed(viewer, 'HELLO is sent once', null)
+    }
+  }
+
+  async function welcome(viewer: Viewer, token: string): Promise<void> {
+    const login = await options.login(token)
+    if ('close' in login) {
+      if (login.close === CLOSE.refused) counts.helloRefused += 1
+      return viewer.peer.end(login.close)
+    }
+    viewer.user = login.user
+    viewer.expiresMs = login.expiresMs
+    viewer.peer.send(
+      encodeViewerWelcome({
+        userId: login.user.id,
+        role: login.user.role,
+        serverNowMs: now(),
+        authExpiresMs: login.expiresMs,
+        heartbeatS: limits.heartbeatS,
+      }),
+    )
+  }
+
+  /** What a viewer asks for is a filter, never a grant (V5). */
+  function subscribe(
+    viewer: Viewer,
+    user: UserRow,
+    userIds: number[] | null,
+    deviceIds: number[] | null,
+  ): void {
+    const isOwn = userIds === null || (userIds.length === 1 && userIds[0] === user.id)
+    if (!isOwn && user.role !== 'admin') {
+      viewer.peer.send(encodeError(CLOSE_NOT_ALLOWED, 'only admins may watch other users', null))
+      return
+    }
+    const ofUsers = isOwn ? [user.id] : userIds!.length === 0 ? null : [...new Set(userIds)]
+    viewer.subscription = { userIds: ofUsers, deviceIds }
+    start(viewer, snap(viewer))
+  }
+
+  /** The viewer noticed a hole: the whole snapshot again (V2). */
+  function resync(viewer: Viewer): void {
+    if (viewer.subscription !== null) start(viewer, snap(viewer))
+  }
+
+  /** Leaves the live stream and begins a complete snapshot of the subscription. */
+  async function snap(viewer: Viewer): Promise<void> {
+    const { userIds, deviceIds } = viewer.subscription!
+    viewer.request += 1
+    const { request } = viewer
+    audience.leave(viewer)
+    viewer.lane.restart()
+    viewer.changed.clear()
+    // Narrowed, it needs to know first which of the devices the viewer may see; else the audience must hear of
+    // changes before the database is asked, or one in between would be lost.
+    if (deviceIds === null) enter(viewer, userIds === null ? [EVERYONE] : userIds.map(userTopic))
+    const visible = await options.findDevices(userIds)
+    if (viewer.request !== request || !viewer.peer.isOpen) return
+    const wanted = deviceIds && new Set(deviceIds)
+    const shown = wanted === null ? visible : visible.filter((id) => wanted.has(id))
+    if (wanted !== null) enter(viewer, shown.map(deviceTopic))
+    viewer.snapshot.begin(shown)
+    await pump(viewer)
+  }
+
+  function enter(viewer: Viewer, topics: string[]): void {
+    viewer.topics = topics
+    audience.enter(viewer)
+    options.onWatch()
+  }
+
+  /**
+   * Sends what may be sent of the snapshot: one part, or, when the rest of it makes the viewer live, all of that at
+   * once. The next part follows when the TICK after this one is answered (V4).
+   */
+  async function pump(viewer: Viewer): Promise<void> {
+    if (viewer.isPumping || viewer.lane.isLive || !viewer.lane.isClear) return
+    viewer.isPumping = true
+    const { request, snapshot } = viewer
+    try {
+      const first = snapshot.next()
+      const describe = await options.describe(first)
+      if (viewer.request !== request || !viewer.peer.isOpen) return
+      // From here to the end nothing waits, so no change can slip between the records and the live stream.
+      const isFinal = snapshot.isComplete && viewer.lane.mayReturn
+      let records = describe(isFinal ? [...new Set([...first, ...snapshot.all()])] : first)
+      do {
+        const { frame, left } = snapshot.pack(records, isFinal)
+        send(viewer, frame)
+        counts.snapshotsSent += 1
+        records = isFinal ? left : []
+      } while (records.length > 0)
+      if (isFinal) goLive(viewer)
+      sendTick(viewer)
+    } finally {
+      viewer.isPumping = false
+      // The subscription changed while its predecessor was being read.
+      if (viewer.request !== request) start(viewer, pump(viewer))
+    }
+  }
+
+  function goLive(viewer: Viewer): void {
+    if (viewer.lane.isDemoted) counts.viewersReturned += 1
+    viewer.lane.goLive()
+    audience.goLive(viewer)
+  }
+
+  function sendTick(viewer: Viewer): void {
+    tick += 1
+    viewer.lane.ticked(tick, clock())
+    send(viewer, encodeTick(tick))
+  }
+
+  /** Time as far as the hub attended to it. */
+  function clock(): number {
+    return attendedMs + Math.min(now() - checkedMs, STALL_MS)
+  }
+
+  function seen(viewer: Viewer, number: number): void {
+    if (!viewer.lane.seen(number, clock()) || viewer.lane.isLive) return
+    // A demoted viewer with nothing left over waits for the next tick.
+    if (!viewer.snapshot.isComplete || viewer.lane.mayReturn) start(viewer, pump(viewer))
+  }
+
+  /** To be called several times a second: ticks that are due, answers that are late, tokens that expire. */
+  function check(): void {
+    attendedMs = clock()
+    checkedMs = now()
+    for (const viewer of viewers) {
+      if (viewer.user !== null) checkViewer(viewer)
+    }
+  }
+
+  function checkViewer(viewer: Viewer): void {
+    const { lane } = viewer
+    if (viewer.expiresMs <= checkedMs) return viewer.peer.end(CLOSE.tokenExpired)
+    const verdict = lane.judge(attendedMs)
+    if (verdict === 'lost') {
+      counts.viewersTooSlow += 1
+      return viewer.peer.end(CLOSE.slow)
+    }
+    if (viewer.hasLostFrames) recover(viewer)
+    else if (verdict === 'late' && lane.isLive) demote(viewer)
+    if (!lane.isTickDue(attendedMs)) return
+    if (lane.isLive || viewer.subscription === null) sendTick(viewer)
+    else start(viewer, pump(viewer))
+  }
+
+  function demote(viewer: Viewer): void {
+    counts.viewersDemoted += 1
+    viewer.lane.demote(attendedMs)
+    audience.leaveLive(viewer)
+  }
+
+  /** Frames were lost for want of room: only a complete snapshot makes up for them. */
+  function recover(viewer: Viewer): void {
+    viewer.hasLostFrames = false
+    if (viewer.subscription === null) return
+    if (viewer.lane.isLive) demote(viewer)
+    start(viewer, snap(viewer))
+  }
+
+  function dropped(viewer: Viewer): void {
+    // Not here: the server is in the middle of its subscribers.
+    counts.publishDrops += 1
+    viewer.hasLostFrames = true
+  }
+
+  function send(viewer: Viewer, frame: Uint8Array): void {
+    if (!viewer.peer.send(frame)) viewer.hasLostFrames = true
+  }
+
+  function start(viewer: Viewer, work: Promise<void>): void {
+    work.catch((error) => {
+      options.onFault(error)
+      viewer.peer.end(CLOSE.unavailable)
+    })
+  }
+
+  function malformed(viewer: Viewer, text: string, ref: number | null): void {
+    counts.framesMalformed += 1
+    viewer.peer.malformed(text, ref)
+  }
+
+  /** The device is gone: no snapshot shows it any more. */
+  function forgetDevice(deviceId: number): void {
+    for (const viewer of viewers) viewer.snapshot.drop(deviceId)
+  }
+
+  function close(viewer: Viewer): void {
+    viewers.delete(viewer)
+    viewer.hello.isDone = true
+    audience.leave(viewer)
+    options.onWatch()
+  }
+
+  function goaway(): void {
+    const frame = encodeGoaway(0, limits.reconnectSpreadMs)
+    for (const viewer of viewers) if (viewer.user !== null) viewer.peer.send(frame)
+  }
+
+  function closeAll(reason: Close): void {
+    for (const viewer of [...viewers]) viewer.peer.end(reason)
+  }
+}
+
+/** ERROR code of V5; the socket stays open. */
+const CLOSE_NOT_ALLOWED = 4403
+
+export type ViewerSocket = ReturnType<typeof createViewerSocket>
