@@ -1,0 +1,71 @@
+/**
+ * A viewer's token: got before each connection, and replaced before it expires (AUTH, 4451). What is in a
+ * token is none of its business.
+ */
+import type { Clock } from './platform.ts'
+
+/**
+ * A token, or where to get one. The function is called before each connection and, with `fresh` true, when
+ * the last token has expired or is about to.
+ */
+export type TokenSource = string | ((fresh: boolean) => string | Promise<string>)
+
+/** A new token is asked for so long before the old one expires, or at half time if that is later. */
+const RENEW_BEFORE_MS = 60_000
+const RENEW_EVERY_MS_MIN = 5_000
+
+export function createTokenKeeper(
+  source: TokenSource,
+  clock: Clock,
+  tell: { renew(token: string): void; failed(message: string): void },
+) {
+  let hasExpired = false
+  let timer: unknown = null
+  /** What the hub's clock is ahead of `elapsed`. */
+  let offsetMs = 0
+  let connection = 0
+
+  return { get, accepted, renewed, disconnected, canRenew: typeof source !== 'string' }
+
+  function get(): string | Promise<string> {
+    return typeof source === 'string' ? source : source(hasExpired)
+  }
+
+  function accepted(serverNowMs: number, expiresMs: number): void {
+    hasExpired = false
+    offsetMs = serverNowMs - clock.elapsed()
+    renewed(expiresMs)
+  }
+
+  function renewed(expiresMs: number): void {
+    if (typeof source === 'string') return
+    const leftMs = expiresMs - offsetMs - clock.elapsed()
+    renewIn(Math.max(leftMs - RENEW_BEFORE_MS, leftMs / 2))
+  }
+
+  function renewIn(delayMs: number): void {
+    clock.clearTimer(timer)
+    timer = clock.setTimer(renew, Math.max(delayMs, RENEW_EVERY_MS_MIN))
+  }
+
+  async function renew(): Promise<void> {
+    timer = null
+    if (typeof source === 'string') return
+    const mine = connection
+    try {
+      const fresh = await source(true)
+      if (mine === connection) tell.renew(fresh)
+    } catch (fault) {
+      if (mine !== connection) return
+      renewIn(RENEW_BEFORE_MS / 4)
+      tell.failed(fault instanceof Error ? fault.message : 'no token')
+    }
+  }
+
+  function disconnected(expired: boolean): void {
+    connection += 1
+    hasExpired ||= expired
+    clock.clearTimer(timer)
+    timer = null
+  }
+}
