@@ -216,7 +216,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   async function close(): Promise<void> {
     server.stopListening()
     opening.abort()
-    await ready.catch(() => {})
+    await Promise.race([ready.catch(() => {}), pause(limits.shutdownMs)])
     for (const timer of timers) clearInterval(timer)
     for (const socket of [devices, viewers, admins]) socket.goaway()
     const isFlushed = (await writer?.stop(limits.shutdownMs)) ?? true

@@ -37,6 +37,8 @@ export interface Viewer extends Listener {
   /** Grows with every SUB and RESYNC, so that an answer to an older one is dropped. */
   request: number
   subscription: Subscription | null
+  /** The devices of the snapshot are still being looked up. */
+  isPreparing: boolean
   isPumping: boolean
   hasLostFrames: boolean
 }
@@ -132,6 +134,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       snapshot: createSnapshot(changed, limits.snapBytesMax),
       request: 0,
       subscription: null,
+      isPreparing: false,
       isPumping: false,
       hasLostFrames: false,
     }
@@ -219,6 +222,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     const { userIds, deviceIds } = viewer.subscription!
     viewer.request += 1
     const { request } = viewer
+    viewer.isPreparing = true
     audience.leave(viewer)
     viewer.lane.restart()
     viewer.changed.clear()
@@ -231,6 +235,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     const shown = wanted === null ? visible : visible.filter((id) => wanted.has(id))
     if (wanted !== null) enter(viewer, shown.map(deviceTopic))
     viewer.snapshot.begin(shown)
+    viewer.isPreparing = false
     await pump(viewer)
   }
 
@@ -245,7 +250,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
    * once. The next part follows when the TICK after this one is answered (V4).
    */
   async function pump(viewer: Viewer): Promise<void> {
-    if (viewer.isPumping || viewer.lane.isLive || !viewer.lane.isClear) return
+    if (viewer.isPreparing || viewer.isPumping || viewer.lane.isLive || !viewer.lane.isClear) return
     viewer.isPumping = true
     const { request, snapshot } = viewer
     try {
@@ -255,12 +260,13 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       // From here to the end nothing waits, so no change can slip between the records and the live stream.
       const isFinal = snapshot.isComplete && viewer.lane.mayReturn
       let records = describe(isFinal ? [...new Set([...first, ...snapshot.all()])] : first)
-      do {
+      // The last part says so even when there is nothing left to show.
+      for (let isFirst = isFinal; isFirst || records.length > 0; isFirst = false) {
         const { frame, left } = snapshot.pack(records, isFinal)
         send(viewer, frame)
         counts.snapshotsSent += 1
         records = isFinal ? left : []
-      } while (records.length > 0)
+      }
       if (isFinal) goLive(viewer)
       sendTick(viewer)
     } finally {

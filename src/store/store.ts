@@ -71,7 +71,9 @@ export async function migrateDatabase(
   try {
     if (!statusOnly) await prepare(target, options, embedded === null ? checkServer : undefined)
     const migrations = await readMigrations()
-    return await withConnection(target, options, ({ run }) => migrationStatus(run, migrations))
+    return await withConnection(target, options, options.limits.readTimeoutMs, ({ run }) =>
+      migrationStatus(run, migrations),
+    )
   } finally {
     await embedded?.close()
   }
@@ -124,14 +126,16 @@ async function openServerStore(options: StoreOptions, target: Target, aborted: A
   }
 }
 
-/** Checks and migrates over a connection of its own. */
+/** Checks and migrates over connections of its own. */
 async function prepare(
   target: Target,
   options: StoreOptions,
   checkFirst?: (run: Run) => Promise<void>,
 ): Promise<void> {
-  await withConnection(target, options, async (connection) => {
-    await checkFirst?.(connection.run)
+  // A server that does not answer is found out long before a migration would be given up.
+  if (checkFirst)
+    await withConnection(target, options, options.limits.readTimeoutMs, ({ run }) => checkFirst(run))
+  await withConnection(target, options, MIGRATE_TIMEOUT_MS, async (connection) => {
     const missing = await ensureExtensions(connection)
     if (missing !== null) options.log.info({}, `going on without topology: ${missing}`)
     const applied = await migrate(connection, await readMigrations())
@@ -142,9 +146,10 @@ async function prepare(
 async function withConnection<T>(
   target: Target,
   options: StoreOptions,
+  timeoutMs: number,
   use: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const connection = openConnection(target, connectionOptions(options, 1, MIGRATE_TIMEOUT_MS))
+  const connection = openConnection(target, connectionOptions(options, 1, timeoutMs))
   try {
     return await use(connection)
   } finally {
