@@ -1,0 +1,64 @@
+/** The one structural rule that a machine has to keep: who may import what (README, invariant 6). */
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+const SRC = fileURLToPath(new URL('../src/', import.meta.url))
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) => /(?<!\.d)\.ts$/.test(name))
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(path.join(SRC, file), 'utf8')
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name]) => name!)
+}
+
+/** Imports as paths from src/ where they are ours, else as they stand. */
+function targetsOf(file: string): string[] {
+  return importsOf(file).map((name) =>
+    name.startsWith('.') ? path.join(path.dirname(file), name) : name,
+  )
+}
+
+const inFolder = (folder: string) => files.filter((file) => file.startsWith(`${folder}/`))
+const isUnder = (target: string, ...folders: string[]) =>
+  folders.some((folder) => target.startsWith(`${folder}/`))
+
+test('the rules below look at real files', () => {
+  for (const folder of ['core', 'protocol', 'sockets', 'store', 'client']) {
+    expect(inFolder(folder).length, folder).toBeGreaterThan(2)
+  }
+  expect(targetsOf('core/device.ts')).toContain('protocol/messages.ts')
+})
+
+describe.each([...inFolder('core'), ...inFolder('protocol')])('%s decides', (file) => {
+  test('without network, database or anything outside core and protocol', () => {
+    const allowed = file.startsWith('core/') ? ['core', 'protocol'] : ['protocol']
+    const strangers = targetsOf(file).filter((target) => !isUnder(target, ...allowed))
+    expect(strangers.filter((name) => !['lru-cache', 'msgpackr'].includes(name))).toEqual([])
+  })
+
+  test('without reading a clock, chance or the process', () => {
+    const text = readFileSync(path.join(SRC, file), 'utf8')
+    expect(text).not.toMatch(/Date\.now|new Date\(\)|performance\.|Math\.random|setTimeout|setInterval|process\./)
+  })
+})
+
+test('only sockets/ imports uWebSockets.js, only store/ the database', () => {
+  const users = (name: RegExp) => files.filter((file) => importsOf(file).some((target) => name.test(target)))
+  expect(users(/^uWebSockets\.js$/).filter((file) => !file.startsWith('sockets/'))).toEqual([])
+  expect(users(/^postgres$|pglite/).filter((file) => !file.startsWith('store/'))).toEqual([])
+})
+
+test('sockets/ and store/ do not import each other', () => {
+  const across = (from: string, to: string) =>
+    inFolder(from).filter((file) => targetsOf(file).some((target) => isUnder(target, to)))
+  expect(across('sockets', 'store')).toEqual([])
+  expect(across('store', 'sockets')).toEqual([])
+})
+
+test('client/ knows only protocol/', () => {
+  const strangers = inFolder('client').flatMap((file) =>
+    targetsOf(file).filter((target) => /^\w+\/.*\.ts$/.test(target) && !isUnder(target, 'client', 'protocol')),
+  )
+  expect(strangers).toEqual([])
+})
