@@ -10,6 +10,7 @@ import { DEVICE_COLORS, DEVICE_PLATFORMS } from './protocol/messages.ts'
 const DEFAULT_URL = 'http://127.0.0.1:9001'
 const DEFAULT_DATA_DIR = './.alzy'
 const SECOND_SIGNAL_EXIT = 130
+const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
 const stopping = new AbortController()
 const stdout = (line: string) => void process.stdout.write(`${line}\n`)
@@ -190,8 +191,6 @@ function factor(text: string): number {
     throw new InvalidArgumentError('must be a number from 0.')
   return value
 }
-
-const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
 function seconds(text: string): number {
   const match = /^([1-9]\d*)([smhd])$/.exec(text)
