@@ -12,6 +12,7 @@ import {
 import { pack } from '../protocol/encode.ts'
 import { TYPE } from '../protocol/messages.ts'
 import type { ToDevice, ToViewer } from './frames.ts'
+import { createHeartbeat } from './heartbeat.ts'
 import { type Clock, type Platform, routeUrl, type Wire, type WireListener } from './platform.ts'
 
 export type ConnectionState =
@@ -65,13 +66,13 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
   let attempt = 0
   let connections = 0
   let welcomedAtMs = 0
-  let heardAtMs = 0
-  let heartbeatMs = 0
-  let pinged = false
-  let nonce = 0
   let goaway: { minDelayMs: number; maxDelayMs: number } | null = null
-  /** One at a time: the next connection, the deadline of WELCOME, or the heartbeat. */
+  /** One at a time: the next connection, or the deadline of WELCOME. */
   let timer: unknown = null
+  const heartbeat = createHeartbeat(clock, platform.seesPings, {
+    askForSign: (nonce) => send(pack([TYPE.ping, nonce, clock.now()])),
+    silent: () => lose('nothing heard from the hub'),
+  })
 
   return {
     start: connect,
@@ -99,14 +100,13 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
 
   /** HELLO is due soon after the upgrade, so the credential is fetched before it. */
   async function open(mine: number): Promise<void> {
-    let hello: readonly unknown[]
     try {
-      hello = await options.hello()
+      const hello = pack(await options.hello())
+      if (isAwaited(mine)) wire = platform.open(url, options.subprotocol, listenerOf(mine, hello))
     } catch (fault) {
-      if (isAwaited(mine)) lose(fault instanceof Error ? fault.message : 'no credential')
-      return
+      // No credential for now, or a page that may not open this address.
+      if (isAwaited(mine)) lose(fault instanceof Error ? fault.message : String(fault))
     }
-    if (isAwaited(mine)) wire = platform.open(url, options.subprotocol, listenerOf(mine, pack(hello)))
   }
 
   function isAwaited(mine: number): boolean {
@@ -123,7 +123,7 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
         if (isCurrent()) hear(bytes)
       },
       pinged: () => {
-        if (isCurrent()) heardAtMs = clock.elapsed()
+        if (isCurrent()) heartbeat.heard()
       },
       closed: (code, reason) => {
         if (isCurrent()) end({ code, reason, local: false })
@@ -135,8 +135,7 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
   }
 
   function hear(bytes: Uint8Array | null): void {
-    heardAtMs = clock.elapsed()
-    pinged = false
+    heartbeat.heard()
     if (bytes === null) return
     const frame = options.read(bytes)
     // The same frame, as a union that can be told apart.
@@ -154,26 +153,11 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
   }
 
   function welcome(heartbeatS: number): void {
+    clearTimer()
+    heartbeat.start(heartbeatS)
     welcomedAtMs = clock.elapsed()
-    heartbeatMs = heartbeatS * 1000
     connections += 1
-    setTimer(checkHeartbeat, heartbeatMs)
     change({ name: 'open' })
-  }
-
-  function checkHeartbeat(): void {
-    const silentMs = clock.elapsed() - heardAtMs
-    if (silentMs >= 2 * heartbeatMs) {
-      lose('nothing heard from the hub')
-      return
-    }
-    if (silentMs >= heartbeatMs && !platform.seesPings && !pinged) {
-      pinged = true
-      nonce += 1
-      send(pack([TYPE.ping, nonce, clock.now()]))
-    }
-    const nextMs = silentMs < heartbeatMs ? heartbeatMs : 2 * heartbeatMs
-    setTimer(checkHeartbeat, nextMs - silentMs)
   }
 
   function send(bytes: Uint8Array): void {
@@ -243,7 +227,7 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
   function wait(delayMs: number, reason: string, code: number): void {
     attempt += 1
     setTimer(connect, delayMs)
-    change({ name: 'waiting', reason, code, untilMs: clock.now() + delayMs })
+    change({ name: 'waiting', reason, code, untilMs: Math.ceil(clock.now() + delayMs) })
   }
 
   function jitterMs(): number {
@@ -265,13 +249,18 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
 
   function drop(): void {
     wire = null
-    clock.clearTimer(timer)
-    timer = null
+    heartbeat.stop()
+    clearTimer()
   }
 
   function setTimer(run: () => void, delayMs: number): void {
-    clock.clearTimer(timer)
+    clearTimer()
     timer = clock.setTimer(run, delayMs)
+  }
+
+  function clearTimer(): void {
+    clock.clearTimer(timer)
+    timer = null
   }
 
   function change(next: ConnectionState): void {

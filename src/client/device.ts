@@ -2,9 +2,10 @@
  * The device client: takes points and session ops, keeps them in a queue, and sends them until the hub has
  * acknowledged every one (PROTOCOL.md section 2). It knows no platform; node.ts and browser.ts give it one.
  */
-import { CLOSE, CLOSE_NONE_SEEN, CLOSE_OVERSIZE, type Verdict, verdictOf } from '../protocol/closes.ts'
+import { type Verdict, verdictOf } from '../protocol/closes.ts'
 import { pack } from '../protocol/encode.ts'
 import { CLIENT_CHARS_MAX, REASON, ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
+import { createAckWatch } from './ackWatch.ts'
 import { type ConnectionState, type Loss, openConnection } from './connection.ts'
 import { createFlight, type Settled } from './flight.ts'
 import { readToDevice, type ToDevice } from './frames.ts'
@@ -12,7 +13,7 @@ import { type Clock, type Platform, systemClock } from './platform.ts'
 import type { RecordedPoint } from './points.ts'
 import { createMemoryQueue, type DeviceQueue, type Entry, type SessionOpName } from './queue.ts'
 import { ClientStopped, createRecording } from './recording.ts'
-import { createSuspicion } from './suspicion.ts'
+import { createSuspicion, isRefusal } from './suspicion.ts'
 
 export interface DeviceOptions {
   /** The hub's address: `http:`, `https:`, `ws:` or `wss:`. */
@@ -67,7 +68,10 @@ export interface DeviceCounts {
 }
 
 export interface DeviceClient {
-  /** Keeps the point; resolves as soon as there was room for it. Rejects with ClientStopped. */
+  /**
+   * Keeps the point; resolves as soon as there was room for it. Rejects with ClientStopped; throws a
+   * RangeError for a point without time or place, and what the queue throws when it cannot keep one.
+   */
   record(point: RecordedPoint): Promise<void>
   /** Keeps the point if there is room for it now. */
   tryRecord(point: RecordedPoint): boolean
@@ -84,10 +88,7 @@ export interface DeviceClient {
 }
 
 const QUEUE_ENTRIES_MAX = 10_000
-const ACK_SILENCE_MS = 30_000
 const BYE_TIMEOUT_MS = 5_000
-/** A connection that breaks later than this after a frame does not speak against the frame (D14). */
-const REFUSAL_WITHIN_MS = 2_000
 
 export function createDevice(options: DeviceOptions, platform: Platform): DeviceClient {
   const name = options.name ?? 'alzy'
@@ -98,14 +99,16 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
   const recording = createRecording(queue, options.ordered ?? true, flushSoon)
   const flight = createFlight(queue, (options.newestFirst ?? false) && (options.ordered ?? true))
   const suspicion = createSuspicion()
+  const ackWatch = createAckWatch(
+    clock,
+    () => flight.first !== undefined,
+    () => connection.lose('no ACK for 30 s'),
+  )
   const tally = { acknowledged: 0, rejected: 0, setAside: 0 }
   const rejectedByReason: Partial<Record<ReasonName, number>> = {}
   let flushTimer: unknown = null
   let pauseTimer: unknown = null
-  let silenceTimer: unknown = null
   let byeTimer: unknown = null
-  /** Since when the hub owes an ACK. */
-  let owedSinceMs = 0
   let isLeaving = false
   let closing: { promise: Promise<void>; resolve: () => void } | null = null
 
@@ -191,7 +194,7 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
       const isFirst = !flight.first
       const frame = flight.next(suspicion.framePointsMax, clock.elapsed())
       if (!frame) return
-      if (isFirst) expectAck()
+      if (isFirst) ackWatch.owed()
       connection.send(frame)
     }
   }
@@ -202,7 +205,7 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
   }
 
   function acknowledged(settled: Settled): void {
-    owedSinceMs = clock.elapsed()
+    ackWatch.sign()
     clock.clearTimer(pauseTimer)
     pauseTimer = null
     tally.acknowledged += settled.points
@@ -222,27 +225,13 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
   }
 
   function pause(retryAfterMs: number, reason: string): void {
-    owedSinceMs = clock.elapsed()
+    ackWatch.sign()
     clock.clearTimer(pauseTimer)
     pauseTimer = clock.setTimer(() => {
       pauseTimer = null
       flush()
     }, retryAfterMs)
     emit({ type: 'paused', retryAfterMs, reason })
-  }
-
-  /** The hub owes an ACK, or a PAUSE, within 30 s (D5). */
-  function expectAck(): void {
-    owedSinceMs = clock.elapsed()
-    if (silenceTimer === null) silenceTimer = clock.setTimer(checkSilence, ACK_SILENCE_MS)
-  }
-
-  function checkSilence(): void {
-    silenceTimer = null
-    if (!flight.first) return
-    const silentMs = clock.elapsed() - owedSinceMs
-    if (silentMs >= ACK_SILENCE_MS) connection.lose('no ACK for 30 s')
-    else silenceTimer = clock.setTimer(checkSilence, ACK_SILENCE_MS - silentMs)
   }
 
   /** After GOAWAY there is nothing left to stay for once all is acknowledged (D12). */
@@ -253,38 +242,41 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
   }
 
   function lost(loss: Loss): Verdict {
-    const isRefusal = blame(loss)
+    const mayBeOurFault = blame(loss)
     flight.end()
-    for (const timer of [flushTimer, pauseTimer, silenceTimer]) clock.clearTimer(timer)
-    flushTimer = pauseTimer = silenceTimer = null
+    ackWatch.stop()
+    clock.clearTimer(flushTimer)
+    clock.clearTimer(pauseTimer)
+    flushTimer = pauseTimer = null
     isLeaving = false
     if (closing) return { do: 'finish' }
     const verdict = verdictOf(loss.code)
-    if (verdict.do === 'inspect') return isRefusal ? { do: 'reconnect', delayMsMin: 0 } : { do: 'stop' }
+    if (verdict.do === 'inspect') return mayBeOurFault ? { do: 'reconnect', delayMsMin: 0 } : { do: 'stop' }
     return verdict.do === 'finish' ? { do: 'reconnect', delayMsMin: 0 } : verdict
   }
 
   /** Whether the connection may have ended because of a frame that was in flight (D14). */
-  function blame({ code, local }: Loss): boolean {
+  function blame(loss: Loss): boolean {
     const first = flight.first
-    if (!first || local) return false
-    const isBreak = code === CLOSE_NONE_SEEN && clock.elapsed() - first.sentAtMs <= REFUSAL_WITHIN_MS
-    if (code !== CLOSE.malformed.code && code !== CLOSE_OVERSIZE && !isBreak) return false
-    const endId = first.firstId + first.count
+    if (!first || !isRefusal(loss, clock.elapsed() - first.sentAtMs)) return false
     const firstId = Math.max(first.firstId, queue.firstId)
-    if (firstId > queue.firstId) {
+    const endId = first.firstId + first.count
+    if (firstId === queue.firstId) {
+      const guilty = suspicion.refused(loss.code, firstId, endId - firstId, flight.sentBelowId)
+      if (guilty !== null) setAside(guilty, loss.code)
+    } else {
       // The newest point, sent ahead of the others: in order, it will show whose fault it was.
       suspicion.suspect(endId)
-      return true
     }
-    const guilty = suspicion.refused(code, firstId, endId - firstId, flight.sentBelowId)
-    if (guilty === null) return true
-    const entry = flight.setAside(guilty)
+    return true
+  }
+
+  function setAside(id: number, code: number): void {
+    const entry = flight.setAside(id)
     if (entry.kind === 'point') tally.setAside += 1
     suspicion.settled(queue.firstId)
     recording.settled()
     emit({ type: 'setAside', code, entry })
-    return true
   }
 
   function changed(state: ConnectionState): void {

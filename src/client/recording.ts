@@ -19,7 +19,7 @@ export class ClientStopped extends Error {
 interface Waiting {
   entry: Float64Array
   resolve: () => void
-  reject: (why: Error) => void
+  reject: (why: unknown) => void
 }
 
 /** One promise for every point that found room, so that recording allocates nothing. */
@@ -67,8 +67,8 @@ export function createRecording(queue: DeviceQueue, ordered: boolean, pushed: ()
 
   function session(op: SessionOpName, at: { session: number; atMs: number }): Promise<void> {
     if (isClosed) return Promise.reject(new ClientStopped('closed', 1000))
-    if (!Number.isFinite(at.session) || !Number.isFinite(at.atMs)) {
-      throw new RangeError('a session op needs session and atMs')
+    if (!(op in SESSION_OP) || !Number.isFinite(at.session) || !Number.isFinite(at.atMs)) {
+      throw new RangeError('a session op is start, pause, resume or end, with session and atMs')
     }
     scratch.fill(Number.NaN)
     scratch[ENTRY_AT.kind] = SESSION_OP[op]
@@ -117,8 +117,12 @@ export function createRecording(queue: DeviceQueue, ordered: boolean, pushed: ()
     while (admitted < waiting.length && queue.hasRoom) {
       const next = waiting[admitted]!
       admitted += 1
-      push(next.entry)
-      next.resolve()
+      try {
+        push(next.entry)
+        next.resolve()
+      } catch (fault) {
+        next.reject(fault)
+      }
     }
     if (admitted > 0) waiting.splice(0, admitted)
     if (drains.length === 0) return

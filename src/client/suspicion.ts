@@ -1,8 +1,8 @@
 /**
  * Finds the entry that makes the hub refuse a frame (D14): which part of the head of the queue to send
- * next, and when an entry is found guilty. It sees ids and counts only, no sockets and no time.
+ * next, and when an entry is found guilty. It sees ids, counts and close codes, and decides; device.ts acts.
  */
-import { CLOSE_NONE_SEEN } from '../protocol/closes.ts'
+import { CLOSE, CLOSE_NONE_SEEN, CLOSE_OVERSIZE } from '../protocol/closes.ts'
 
 /** The same first frame is halved when it was refused so often. */
 const REFUSALS = 2
@@ -11,6 +11,19 @@ const REFUSALS = 2
  * frame is set aside only when the connection broke right after it so often.
  */
 const BREAKS_ALONE = 4
+
+/** A connection that breaks later than this after a frame does not speak against the frame. */
+const BREAK_WITHIN_MS = 2_000
+
+/**
+ * Whether the hub may have ended the connection because of a frame that was sent so long ago. What this side
+ * gave up itself is nobody's refusal.
+ */
+export function isRefusal({ code, local }: { code: number; local: boolean }, sentAgoMs: number): boolean {
+  if (local) return false
+  if (code === CLOSE_NONE_SEEN) return sentAgoMs <= BREAK_WITHIN_MS
+  return code === CLOSE.malformed.code || code === CLOSE_OVERSIZE
+}
 
 export function createSuspicion() {
   let headId = -1

@@ -20,12 +20,26 @@ export function createTokenKeeper(
   tell: { renew(token: string): void; failed(message: string): void },
 ) {
   let hasExpired = false
+  /** AUTH was sent and not answered. */
+  let isAsking = false
+  let hubKnowsAuth = true
   let timer: unknown = null
   /** What the hub's clock is ahead of `elapsed`. */
   let offsetMs = 0
   let connection = 0
 
-  return { get, accepted, renewed, disconnected, canRenew: typeof source !== 'string' }
+  return {
+    get,
+    accepted,
+    renewed,
+    disconnected,
+    canRenew: typeof source !== 'string',
+    /** The hub is waiting to answer AUTH, or does not know it. */
+    get isAsking() {
+      return isAsking
+    },
+    forgoAuth,
+  }
 
   function get(): string | Promise<string> {
     return typeof source === 'string' ? source : source(hasExpired)
@@ -38,7 +52,8 @@ export function createTokenKeeper(
   }
 
   function renewed(expiresMs: number): void {
-    if (typeof source === 'string') return
+    isAsking = false
+    if (typeof source === 'string' || !hubKnowsAuth) return
     const leftMs = expiresMs - offsetMs - clock.elapsed()
     renewIn(Math.max(leftMs - RENEW_BEFORE_MS, leftMs / 2))
   }
@@ -54,7 +69,9 @@ export function createTokenKeeper(
     const mine = connection
     try {
       const fresh = await source(true)
-      if (mine === connection) tell.renew(fresh)
+      if (mine !== connection) return
+      isAsking = true
+      tell.renew(fresh)
     } catch (fault) {
       if (mine !== connection) return
       renewIn(RENEW_BEFORE_MS / 4)
@@ -62,9 +79,16 @@ export function createTokenKeeper(
     }
   }
 
+  /** A hub of an earlier version closes at AUTH: from now on a new token is for the next connection. */
+  function forgoAuth(): void {
+    hubKnowsAuth = false
+    hasExpired = true
+  }
+
   function disconnected(expired: boolean): void {
     connection += 1
     hasExpired ||= expired
+    isAsking = false
     clock.clearTimer(timer)
     timer = null
   }

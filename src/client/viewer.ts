@@ -224,7 +224,10 @@ export function createViewer(options: ViewerOptions, platform: Platform): Viewer
     clock.clearTimer(resyncTimer)
     resyncTimer = null
     snapshotDueSinceMs = null
+    const isAuthUnknown = code === CLOSE.malformed.code && token.isAsking
+    if (isAuthUnknown) token.forgoAuth()
     token.disconnected(code === CLOSE.tokenExpired.code)
+    if (isAuthUnknown) return { do: 'reconnect', delayMsMin: 0 }
     const verdict = verdictOf(code)
     if (verdict.do === 'renewToken') return token.canRenew ? verdict : { do: 'stop' }
     return verdict.do === 'finish' ? { do: 'reconnect', delayMsMin: 0 } : verdict

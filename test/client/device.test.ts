@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import type { DeviceOptions } from '../../src/client/device.ts'
+import { createMemoryQueue, type DeviceQueue } from '../../src/client/queue.ts'
 import {
   ACK,
   BYE,
@@ -306,7 +307,6 @@ test('an ACK that repeats its seq raises the window', async () => {
 })
 
 test('a full queue makes `record` wait and `tryRecord` say no, until an ACK makes room', async () => {
-  const { createMemoryQueue } = await import('../../src/client/queue.ts')
   await open({ queue: createMemoryQueue(5) })
   await record(5)
   const [late, later, latest] = track(3, 5)
@@ -323,6 +323,56 @@ test('a full queue makes `record` wait and `tryRecord` say no, until an ACK make
   await Promise.all([kept, keptToo])
   expect(rig.device.tryRecord(latest!)).toBe(true)
   expect(secondsOf(await sent(rig, peer))).toEqual([5, 6, 7])
+})
+
+test('`drained` waits also for what still waits for room', async () => {
+  await open({ queue: createMemoryQueue(2) })
+  await record(2)
+  const kept = rig.device.record(track(1, 2)[0]!)
+  let isDrained = false
+  const drained = rig.device.drained().then(() => {
+    isDrained = true
+  })
+  const peer = await rig.welcome()
+  await sent(rig, peer)
+  peer.say(ACK, 1, 100)
+  await kept
+  expect(secondsOf(await sent(rig, peer))).toEqual([2])
+  expect(isDrained).toBe(false)
+  peer.say(ACK, 2, 100)
+  await drained
+})
+
+test('a queue that cannot keep what waited for room fails that one, and goes on', async () => {
+  const memory = createMemoryQueue(2)
+  let isBroken = false
+  const queue: DeviceQueue = {
+    ...memory,
+    get firstId() {
+      return memory.firstId
+    },
+    get nextId() {
+      return memory.nextId
+    },
+    get hasRoom() {
+      return memory.hasRoom
+    },
+    push(entry) {
+      if (isBroken) throw new Error('the disk is full')
+      memory.push(entry)
+    },
+  }
+  await open({ queue })
+  await record(2)
+  const kept = rig.device.record(track(1, 2)[0]!)
+  const peer = await rig.welcome()
+  await sent(rig, peer)
+  isBroken = true
+  peer.say(ACK, 1, 100)
+  await expect(kept).rejects.toThrow('the disk is full')
+  isBroken = false
+  await record(1, 3)
+  expect(secondsOf(await sent(rig, peer))).toEqual([3])
 })
 
 test('rejected points are dropped, counted by reason and reported; the rest of the frame is acknowledged', async () => {
@@ -416,6 +466,19 @@ test('with frames unacknowledged and neither ACK nor PAUSE for 30 s the device r
   expect(rig.device.state).toMatchObject({ name: 'waiting', reason: 'no ACK for 30 s' })
   const again = await rig.reconnect()
   expect(secondsOf(await sent(rig, again))).toEqual([0])
+})
+
+test('sending more does not put the 30 s off', async () => {
+  await open()
+  const peer = await rig.welcome({ heartbeatS: 900 })
+  for (let i = 0; i < 3; i++) {
+    await record(1, i)
+    rig.clock.advance(0)
+    expect(secondsOf(await peer.settled())).toEqual([i])
+    expect(rig.device.state.name).toBe('open')
+    rig.clock.advance(10_000)
+  }
+  expect(rig.device.state).toMatchObject({ name: 'waiting', reason: 'no ACK for 30 s' })
 })
 
 test('a PAUSE or an ACK starts the 30 s anew', async () => {

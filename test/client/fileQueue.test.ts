@@ -174,10 +174,10 @@ test('a process killed in the midst of recording loses nothing it was told is ke
   queue.close()
   queue = openFileQueue({ path: victimPath })
   const held = times()
-  // It dropped what it said it had dropped, and nothing else is missing.
   expect(held.at(-1)).toBeGreaterThanOrEqual(told)
   expect(held).toEqual(Array.from({ length: held.length }, (_, i) => held[0]! + i))
-  expect(held[0]).toBeLessThanOrEqual(told - 99)
+  // It held a hundred, and dropped one after each that it added.
+  expect([100, 101]).toContain(held.length)
   expect(queue.lastRecordedMs).toBe(held.at(-1))
 })
 

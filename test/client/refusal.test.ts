@@ -138,6 +138,44 @@ test('one refusal alone sets nothing aside and halves nothing', async () => {
   expect(frames).toHaveLength(1)
 })
 
+test('after a refusal frames go one at a time, until those that were in flight are acknowledged', async () => {
+  rig = await openDeviceRig()
+  for (const point of track(40)) await rig.device.record(point)
+  const peer = await rig.welcome({ batchPointsMax: 10, windowPoints: 20 })
+  expect(await sent(rig, peer)).toHaveLength(2)
+  peer.close(1009)
+  const again = await rig.reconnect({ batchPointsMax: 10, windowPoints: 20 })
+  expect((await sent(rig, again)).map((frame) => frame[1])).toEqual([1])
+  again.say(ACK, 1, 20)
+  expect((await sent(rig, again)).map((frame) => frame[1])).toEqual([2])
+  again.say(ACK, 2, 20)
+  expect((await sent(rig, again)).map((frame) => frame[1])).toEqual([3, 4])
+})
+
+test('a newest point that went ahead and is refused is found in its place', async () => {
+  rig = await openDeviceRig({ newestFirst: true })
+  for (const point of track(40)) await rig.device.record({ ...point, session: START_MS })
+  const { stored, refusals } = await serveUntilDrained(holds(39), (peer) => peer.close(4500))
+  expect([...new Set(secondsOf(stored))].sort((a, b) => a - b)).toEqual(track(39).map((_, i) => i))
+  expect(rig.device.counts).toMatchObject({ acknowledged: 39, setAside: 1, held: 0 })
+  // It was refused ahead of the others once, and those were not cut up for it.
+  expect(refusals).toBeLessThanOrEqual(7)
+  expect(stored.length).toBeLessThan(10)
+})
+
+test('a break after a point alone in its frame has to happen four times', async () => {
+  rig = await openDeviceRig()
+  await rig.device.record(track(1)[0]!)
+  let peer = await rig.welcome()
+  for (let i = 0; i < 4; i++) {
+    expect(rig.device.counts.setAside).toBe(0)
+    expect(secondsOf(await sent(rig, peer))).toEqual([0])
+    peer.cut()
+    peer = await rig.reconnect()
+  }
+  expect(rig.device.counts).toMatchObject({ setAside: 1, held: 0 })
+})
+
 test('a break long after the frame was sent does not speak against it', async () => {
   rig = await openDeviceRig()
   for (const point of track(4)) await rig.device.record(point)
@@ -148,7 +186,9 @@ test('a break long after the frame was sent does not speak against it', async ()
     peer.cut()
     peer = await rig.reconnect()
   }
-  expect((await sent(rig, peer)).map((frame) => frame[0])).toEqual([POINTS])
+  const frames = await sent(rig, peer)
+  expect(secondsOf(frames)).toEqual([0, 1, 2, 3])
+  expect(frames).toHaveLength(1)
   expect(rig.device.counts).toMatchObject({ setAside: 0, held: 4 })
 })
 

@@ -107,6 +107,25 @@ describe('snapshots', () => {
     ])
   })
 
+  test('a part 0 begins anew, also in the midst of another', async () => {
+    await open()
+    const peer = await rig.watch(deviceOf(7, 1, 1), deviceOf(8, 1, 1))
+    peer.say(SNAP, 0, false, [deviceOf(7, 1, 1)])
+    rig.viewer.subscribe({ deviceIds: [8] })
+    peer.say(SNAP, 0, true, [deviceOf(8, 1, 1)])
+    await peer.settled()
+    expect(shownIds()).toEqual([8])
+  })
+
+  test('a part 0 after which a part is missing makes no device gone', async () => {
+    await open()
+    const peer = await rig.watch(deviceOf(7, 1, 1), deviceOf(8, 1, 1))
+    peer.say(SNAP, 0, false, [])
+    peer.say(SNAP, 2, true, [deviceOf(8, 1, 5)])
+    await peer.settled()
+    expect(shownIds()).toEqual([7, 8])
+  })
+
   test('a part above 0 outside a complete one only updates', async () => {
     await open()
     const peer = await rig.watch(deviceOf(7, 1, 1, 1), deviceOf(8, 1, 1, 1))
@@ -479,6 +498,31 @@ describe('tokens', () => {
     await peer.settled()
     rig.clock.advance(240_000)
     expect(await peer.next()).toEqual([AUTH, 'token 3'])
+  })
+
+  test('a hub that does not know AUTH gets the fresh token in the next HELLO, and no AUTH again', async () => {
+    let asked = 0
+    await open({ token: () => `token ${++asked}` })
+    let peer = await rig.welcome(900, 600_000)
+    await peer.next()
+    rig.clock.advance(540_000)
+    expect(await peer.next()).toEqual([AUTH, 'token 2'])
+    peer.say(ERROR, 4500, 'unknown type', null)
+    peer.close(4500)
+    const { untilMs } = await rig.waiting()
+    rig.clock.advance(untilMs - rig.clock.now())
+    peer = await rig.welcome(900, 600_000)
+    expect(peer.frames[0]?.[1]).toBe('token 3')
+    await peer.next()
+    rig.clock.advance(599_000)
+    expect(await peer.settled()).toEqual([])
+  })
+
+  test('4500 without an AUTH under way stops the viewer', async () => {
+    await open({ token: () => 'a token' })
+    const peer = await rig.watch()
+    peer.close(4500)
+    await expect(rig.waiting()).rejects.toThrow('stopped')
   })
 
   test('a token that lives for months arms no timer beyond what the platform can wait', async () => {
