@@ -13,9 +13,14 @@ import {
   type UserRole,
 } from './messages.ts'
 
-const packr = new Packr({ useRecords: false, moreTypes: false, structuredClone: false })
+const packr = new Packr({
+  useRecords: false,
+  moreTypes: false,
+  structuredClone: false,
+  encodeUndefinedAsNil: true,
+})
 
-/** A frame as it goes on the wire. Plain msgpack: any decoder reads it. */
+/** A frame of numbers, text, booleans, nil, arrays and plain objects: msgpack that any decoder reads. */
 export function pack(frame: readonly unknown[]): Uint8Array {
   return packr.pack(frame)
 }
