@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url))
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) => /(?<!\.d)\.ts$/.test(name))
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) =>
+  /(?<!\.d)\.ts$/.test(name),
+)
 
 function importsOf(file: string): string[] {
   const text = readFileSync(path.join(SRC, file), 'utf8')
@@ -14,9 +16,7 @@ function importsOf(file: string): string[] {
 
 /** Imports as paths from src/ where they are ours, else as they stand. */
 function targetsOf(file: string): string[] {
-  return importsOf(file).map((name) =>
-    name.startsWith('.') ? path.join(path.dirname(file), name) : name,
-  )
+  return importsOf(file).map((name) => (name.startsWith('.') ? path.join(path.dirname(file), name) : name))
 }
 
 const inFolder = (folder: string) => files.filter((file) => file.startsWith(`${folder}/`))
@@ -39,7 +39,9 @@ describe.each([...inFolder('core'), ...inFolder('protocol')])('%s decides', (fil
 
   test('without reading a clock, chance or the process', () => {
     const text = readFileSync(path.join(SRC, file), 'utf8')
-    expect(text).not.toMatch(/Date\.now|new Date\(\)|performance\.|Math\.random|setTimeout|setInterval|process\./)
+    expect(text).not.toMatch(
+      /Date\.now|new Date\(\)|performance\.|Math\.random|setTimeout|setInterval|process\./,
+    )
   })
 })
 
@@ -58,7 +60,9 @@ test('sockets/ and store/ do not import each other', () => {
 
 test('client/ knows only protocol/', () => {
   const strangers = inFolder('client').flatMap((file) =>
-    targetsOf(file).filter((target) => /^\w+\/.*\.ts$/.test(target) && !isUnder(target, 'client', 'protocol')),
+    targetsOf(file).filter(
+      (target) => /^\w+\/.*\.ts$/.test(target) && !isUnder(target, 'client', 'protocol'),
+    ),
   )
   expect(strangers).toEqual([])
 })
