@@ -8,7 +8,8 @@ import type { Session } from './core/sessions.ts'
 import type { Metrics } from './metrics.ts'
 import { CLOSE } from './protocol/closes.ts'
 import { encodeBackfilled, encodeSessionChange } from './protocol/encode.ts'
-import type { DeviceLink, DeviceSocket } from './sockets/device.ts'
+import type { DeviceSocket } from './sockets/device.ts'
+import type { DeviceLink } from './sockets/link.ts'
 import type { Stored } from './store/writer.ts'
 
 export interface DeliveryOptions {

@@ -2,34 +2,35 @@
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createAdmission } from './admission.ts'
+import { createChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { createBacklog } from './core/backlog.ts'
 import { blame } from './core/blame.ts'
 import { createCredit } from './core/credit.ts'
-import { type Device, recordOf } from './core/device.ts'
-import type { DeviceRow } from './core/directory.ts'
+import type { Device } from './core/device.ts'
 import { createFleet } from './core/fleet.ts'
 import { createDelivery } from './delivery.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { CLOSE } from './protocol/closes.ts'
-import { encodeDeviceRecord, encodeGone } from './protocol/encode.ts'
+import { createRoster } from './roster.ts'
 import { createApi } from './sockets/api.ts'
 import { createAudience } from './sockets/audience.ts'
-import { createDeviceSocket, type DeviceLink } from './sockets/device.ts'
+import { createDeviceSocket } from './sockets/device.ts'
 import { createHelloDeadlines } from './sockets/hello.ts'
 import { createHttp } from './sockets/http.ts'
+import type { DeviceLink } from './sockets/link.ts'
 import { createLogin } from './sockets/login.ts'
 import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
 import { codeOf, describeError, type Run } from './store/connection.ts'
-import * as devicesTable from './store/devices.ts'
+import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } from './store/devices.ts'
+import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createLastSeen } from './store/lastSeen.ts'
 import { readIdleDevices } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
-import * as usersTable from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
 import { createSweep } from './sweep.ts'
 import { createTokens, ensureSecret } from './tokens.ts'
@@ -47,7 +48,6 @@ export interface Hub {
 const CHECK_MS = 250
 const SECOND_MS = 1_000
 const CREDENTIALS_BATCH_MAX = 500
-const DEVICE_PAGE_MAX = 5_000
 /** How long sockets get to answer the close frame. */
 const LINGER_MS = 500
 
@@ -87,9 +87,14 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     if (store === null) throw Object.assign(new Error('the database is not there yet'), { code: 'NOT_OPEN' })
     return store.read(text, parameters)
   }
-  const readDevice = createGather((ids) => devicesTable.readCredentials(read, ids), CREDENTIALS_BATCH_MAX)
+  const readDevice = createGather((ids) => readCredentials(read, ids), CREDENTIALS_BATCH_MAX)
   const lastSeen = createLastSeen(read)
   const directory = createDirectory(read)
+  const roster = createRoster({
+    fleet,
+    readIds: (userIds, after, countMax) => readDeviceIds(read, userIds, after, countMax),
+    readRecords: (ids) => readRecords(read, ids),
+  })
 
   // Sockets
   const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
@@ -118,13 +123,14 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     deadlines,
     counts,
     login,
-    findDevices,
-    describe,
+    findDevices: roster.find,
+    describe: roster.describe,
     onWatch: () => devices.tellRates(),
     onFault: onAway,
     now,
   })
   const admins = createStatsSocket({ limits, deadlines, counts, login, stats: metrics.stats, onFault, now })
+  const changes = createChanges({ fleet, roster, admission, audience, devices, viewers, onAway })
   const delivery = createDelivery({
     limits,
     backlog,
@@ -148,9 +154,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     tokenTtlSMax: limits.tokenTtlSMax,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
-    onDevice,
-    onDeviceKey,
-    onDeviceGone,
+    ...changes,
     now,
   })
   const http = createHttp({
@@ -191,7 +195,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   async function open(): Promise<void> {
     const opened = await openStore({ ...config, log, random }, opening.signal)
     store = opened
-    admission.noteReceived((await devicesTable.readNewestReceivedMs(read)) ?? 0)
+    admission.noteReceived((await readNewestReceivedMs(read)) ?? 0)
     opened.failed.then((error) => fail(error))
     writer = createWriter({
       backlog,
@@ -241,64 +245,6 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     if (!device.isGone) audience.publish(device.userId, device.id, frame)
   }
 
-  async function findDevices(userIds: readonly number[] | null): Promise<number[]> {
-    const ids: number[] = []
-    for (;;) {
-      const found = await devicesTable.readDeviceIds(read, userIds, ids.at(-1) ?? 0, DEVICE_PAGE_MAX)
-      for (const { id } of found) ids.push(id)
-      if (found.length < DEVICE_PAGE_MAX) return ids
-    }
-  }
-
-  async function describe(ids: readonly number[]) {
-    const unheld = ids.filter((id) => fleet.get(id) === undefined)
-    const rows = unheld.length === 0 ? [] : await devicesTable.readRecords(read, unheld)
-    const records = new Map(rows.map((record) => [record.deviceId, record]))
-    return (wanted: readonly number[]) =>
-      wanted.flatMap((id) => {
-        const device = fleet.get(id)
-        if (device !== undefined) return device.isGone ? [] : [recordOf(device)]
-        return records.get(id) ?? []
-      })
-  }
-
-  /** The device is new, or was renamed or recoloured. */
-  function onDevice(row: DeviceRow): void {
-    admission.noteChange(row.id)
-    const device = fleet.get(row.id)
-    if (device !== undefined) {
-      device.profile = { name: row.name, color: row.color, platform: row.platform }
-      device.isGone = false
-    }
-    describe([row.id])
-      .then((records) => {
-        for (const record of records([row.id])) {
-          audience.publish(row.userId, row.id, encodeDeviceRecord(record))
-        }
-      })
-      .catch(onAway)
-  }
-
-  /** The device's old key is worth nothing any more. */
-  function onDeviceKey(row: DeviceRow): void {
-    admission.noteChange(row.id)
-    devices.closeDevice(row.id, CLOSE.refused)
-  }
-
-  /** The device was deleted or deactivated (D13). */
-  function onDeviceGone(row: DeviceRow): void {
-    admission.noteChange(row.id)
-    const gone = encodeGone(row.id)
-    audience.publish(row.userId, row.id, gone)
-    audience.tellLagging(row.userId, row.id, gone)
-    viewers.forgetDevice(row.id)
-    const device = fleet.get(row.id)
-    if (device === undefined) return
-    device.isGone = true
-    devices.closeDevice(row.id, CLOSE.refused)
-    fleet.forget(device)
-  }
-
   async function isReady(): Promise<boolean> {
     if (writer === null || writer.awayLanes > 0) return false
     return read('select 1').then(
@@ -334,24 +280,6 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onFault(error)
     return { status: 500, detail: 'something went wrong; it is in the log of the hub' }
   }
-}
-
-function createDirectory(run: Run) {
-  return {
-    findUser: (id: number) => usersTable.findUser(run, id),
-    listUsers: bind(run, usersTable.listUsers),
-    insertUser: bind(run, usersTable.insertUser),
-    findDevice: bind(run, devicesTable.findDevice),
-    listDevices: bind(run, devicesTable.listDevices),
-    insertDevice: bind(run, devicesTable.insertDevice),
-    writeDeviceKey: bind(run, devicesTable.writeDeviceKey),
-    updateDevice: bind(run, devicesTable.updateDevice),
-    deleteDevice: bind(run, devicesTable.deleteDevice),
-  }
-}
-
-function bind<Rest extends unknown[], Answer>(run: Run, query: (run: Run, ...rest: Rest) => Answer) {
-  return (...rest: Rest) => query(run, ...rest)
 }
 
 /** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */

@@ -3,7 +3,7 @@
  * how points are stored; it is told when they are, and that is the only moment it acknowledges anything.
  */
 import type { Backlog, Entry } from '../core/backlog.ts'
-import type { Credit, Window } from '../core/credit.ts'
+import type { Credit } from '../core/credit.ts'
 import {
   comeOnline,
   type Device,
@@ -22,10 +22,8 @@ import {
   encodeDeviceWelcome,
   encodeGoaway,
   encodeLive,
-  encodePause,
   encodePong,
   encodePresence,
-  encodeRate,
 } from '../protocol/encode.ts'
 import {
   POINT_STRIDE,
@@ -39,47 +37,26 @@ import {
   TYPE,
   WHOLE_FRAME,
 } from '../protocol/messages.ts'
-import type { HelloDeadlines, Waiting } from './hello.ts'
+import type { HelloDeadlines } from './hello.ts'
+import type { DeviceLink } from './link.ts'
+import { createPacing, type PacingOptions } from './pacing.ts'
 import type { Peer } from './peer.ts'
 import type { Route } from './server.ts'
-
-/** One device's socket, from upgrade to close. */
-export interface DeviceLink {
-  peer: Peer
-  hello: Waiting
-  /** null until WELCOME. */
-  device: Device | null
-  window: Window | null
-  /** When each unsettled frame was received, oldest first. */
-  receivedMs: number[]
-  /** The seq of the last ACK. */
-  ackedSeq: number
-  isLeaving: boolean
-  /** No PAUSE before this moment. */
-  pauseAgainMs: number
-  /** What RATE said last, and when. */
-  toldWatched: boolean | null
-  toldMs: number
-}
 
 /** Who may connect: the device in memory, or why not. */
 export type Admission = { device: Device } | { close: Close }
 
 export interface DeviceSocketOptions {
-  limits: DeviceLimits & {
-    devicesMax: number
-    deviceFrameBytesMax: number
-    batchPointsMax: number
-    windowPointsMax: number
-    heartbeatS: number
-    pauseAfterMs: number
-    pauseRetryMs: number
-    closeTimeoutMs: number
-    rateWatchedMs: number
-    rateUnwatchedMs: number
-    rateEveryMs: number
-    reconnectSpreadMs: number
-  }
+  limits: DeviceLimits &
+    PacingOptions['limits'] & {
+      devicesMax: number
+      deviceFrameBytesMax: number
+      batchPointsMax: number
+      windowPointsMax: number
+      heartbeatS: number
+      closeTimeoutMs: number
+      reconnectSpreadMs: number
+    }
   credit: Credit
   backlog: Backlog<DeviceLink>
   deadlines: HelloDeadlines
@@ -111,12 +88,19 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   const links = new Set<DeviceLink>()
   /** The socket of each device (D10). */
   const linkOf = new Map<number, DeviceLink>()
+  const pacing = createPacing({
+    limits,
+    counts,
+    links: () => linkOf.values(),
+    isWatched: options.isWatched,
+    now,
+  })
   return {
     route,
     settle,
-    pauseLate,
-    pauseAll,
-    tellRates,
+    pauseLate: pacing.pauseLate,
+    pauseAll: pacing.pauseAll,
+    tellRates: pacing.tellRates,
     closeDevice,
     goaway,
     closeAll,
@@ -223,7 +207,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     )
     options.onSeen(device)
     options.publish(device, encodePresence(nextPosition(device), true, now()))
-    tellRate(link, now())
+    pacing.tellRate(link, now())
   }
 
   /** The device has a newer connection; frames of the older one are still committed (D10). */
@@ -363,41 +347,6 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   function malformed(link: DeviceLink, text: string, ref: number | null): void {
     counts.framesMalformed += 1
     link.peer.malformed(text, ref)
-  }
-
-  /** PAUSE for every connection whose oldest frame has waited too long (D7). */
-  function pauseLate(): void {
-    const lateMs = now() - limits.pauseAfterMs
-    for (const link of linkOf.values()) {
-      if ((link.receivedMs[0] ?? Number.POSITIVE_INFINITY) <= lateMs) pause(link)
-    }
-  }
-
-  /** The store is away: tell everyone who waits for it at once. */
-  function pauseAll(): void {
-    for (const link of linkOf.values()) if (link.receivedMs.length > 0) pause(link)
-  }
-
-  function pause(link: DeviceLink): void {
-    const nowMs = now()
-    if (nowMs < link.pauseAgainMs) return
-    link.pauseAgainMs = nowMs + limits.pauseRetryMs
-    counts.pausesSent += 1
-    link.peer.send(encodePause(limits.pauseRetryMs, 'the database is away or behind'))
-  }
-
-  /** RATE for every device that gained its first viewer or lost its last one. */
-  function tellRates(): void {
-    const nowMs = now()
-    for (const link of linkOf.values()) tellRate(link, nowMs)
-  }
-
-  function tellRate(link: DeviceLink, nowMs: number): void {
-    const isWatched = options.isWatched(link.device!)
-    if (isWatched === link.toldWatched || nowMs - link.toldMs < limits.rateEveryMs) return
-    link.toldWatched = isWatched
-    link.toldMs = nowMs
-    link.peer.send(encodeRate(isWatched ? limits.rateWatchedMs : limits.rateUnwatchedMs, isWatched))
   }
 
   function closeDevice(deviceId: number, reason: Close): void {

@@ -1,0 +1,62 @@
+/** What a change of a device, made over the API, means for its socket, for viewers, and for a HELLO under way. */
+import type { Admission } from './admission.ts'
+import type { DeviceRow } from './core/directory.ts'
+import type { Fleet } from './core/fleet.ts'
+import { CLOSE } from './protocol/closes.ts'
+import { encodeDeviceRecord, encodeGone } from './protocol/encode.ts'
+import type { Roster } from './roster.ts'
+import type { Audience } from './sockets/audience.ts'
+import type { DeviceSocket } from './sockets/device.ts'
+import type { ViewerSocket } from './sockets/viewer.ts'
+
+export interface ChangesOptions {
+  fleet: Fleet
+  roster: Roster
+  admission: Admission
+  audience: Audience
+  devices: DeviceSocket
+  viewers: ViewerSocket
+  onAway: (error: unknown) => void
+}
+
+export function createChanges(options: ChangesOptions) {
+  const { fleet, roster, admission, audience, devices, viewers } = options
+  return { onDevice, onDeviceKey, onDeviceGone }
+
+  /** The device is new, or was renamed or recoloured. */
+  function onDevice(row: DeviceRow): void {
+    admission.noteChange(row.id)
+    const device = fleet.get(row.id)
+    if (device !== undefined) {
+      device.profile = { name: row.name, color: row.color, platform: row.platform }
+      device.isGone = false
+    }
+    roster
+      .describe([row.id])
+      .then((describe) => {
+        const [record] = describe([row.id])
+        if (record) audience.publish(row.userId, row.id, encodeDeviceRecord(record))
+      })
+      .catch(options.onAway)
+  }
+
+  /** The device's old key is worth nothing any more. */
+  function onDeviceKey(row: DeviceRow): void {
+    admission.noteChange(row.id)
+    devices.closeDevice(row.id, CLOSE.refused)
+  }
+
+  /** The device was deleted or deactivated (D13). */
+  function onDeviceGone(row: DeviceRow): void {
+    admission.noteChange(row.id)
+    const gone = encodeGone(row.id)
+    audience.publish(row.userId, row.id, gone)
+    audience.tellLagging(row.userId, row.id, gone)
+    viewers.forgetDevice(row.id)
+    const device = fleet.get(row.id)
+    if (device === undefined) return
+    device.isGone = true
+    devices.closeDevice(row.id, CLOSE.refused)
+    fleet.forget(device)
+  }
+}
