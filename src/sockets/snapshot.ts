@@ -17,8 +17,10 @@ export function createSnapshot(changed: Set<number>, snapBytesMax: number) {
   return {
     begin,
     next,
-    all,
+    rest,
     pack,
+    putBack,
+    frame,
     drop,
     /** Whether everything was shown once; what remains is what has changed since. */
     get isComplete() {
@@ -32,48 +34,48 @@ export function createSnapshot(changed: Set<number>, snapBytesMax: number) {
     part = 0
   }
 
-  /** What the next part is about. They count as sent until `pack` puts back what did not fit. */
+  /** What the next part is about. They count as sent unless they are put back. */
   function next(): number[] {
     const ids: number[] = []
-    for (const set of [unsent, changed]) {
-      for (const id of set) {
-        if (ids.length === PART_DEVICES_MAX) return ids
-        set.delete(id)
-        changed.delete(id)
-        ids.push(id)
-      }
+    const source = unsent.size > 0 ? unsent : changed
+    for (const id of source) {
+      if (ids.length === PART_DEVICES_MAX) break
+      unsent.delete(id)
+      changed.delete(id)
+      ids.push(id)
     }
     return ids
   }
 
-  /** Everything that is left to say. */
-  function all(): number[] {
-    const ids = [...new Set([...unsent, ...changed])]
-    unsent.clear()
+  /** Everything that has changed since it was shown. */
+  function rest(): number[] {
+    const ids = [...changed]
     changed.clear()
     return ids
   }
 
-  /** One part of the records; the ones that did not fit are to be sent later. */
-  function pack(
-    records: readonly DeviceRecord[],
-    isFinal: boolean,
-  ): { frame: Uint8Array; left: DeviceRecord[] } {
+  /** As many records as fit into a part, and the others. */
+  function pack(records: readonly DeviceRecord[]): { packed: Uint8Array[]; left: DeviceRecord[] } {
     const packed: Uint8Array[] = []
     let bytes = SNAP_HEAD_BYTES_MAX
-    let count = 0
-    while (count < records.length) {
-      const record = encodeSnapDevice(records[count]!)
+    while (packed.length < records.length) {
+      const record = encodeSnapDevice(records[packed.length]!)
       bytes += record.length
-      if (bytes > snapBytesMax && count > 0) break
+      if (bytes > snapBytesMax && packed.length > 0) break
       packed.push(record)
-      count += 1
     }
-    const left = records.slice(count)
-    if (!isFinal) for (const { deviceId } of left) unsent.add(deviceId)
-    const frame = encodeSnap(part, isFinal && left.length === 0, packed)
+    return { packed, left: records.slice(packed.length) }
+  }
+
+  /** What did not fit comes with the next part. */
+  function putBack(records: readonly DeviceRecord[]): void {
+    for (const { deviceId } of records) unsent.add(deviceId)
+  }
+
+  /** The next part. */
+  function frame(packed: readonly Uint8Array[], isLast: boolean): Uint8Array {
     part += 1
-    return { frame, left }
+    return encodeSnap(part - 1, isLast, packed)
   }
 
   /** The device is gone. */

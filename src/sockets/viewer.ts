@@ -245,29 +245,25 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     options.onWatch()
   }
 
-  /**
-   * Sends what may be sent of the snapshot: one part, or, when the rest of it makes the viewer live, all of that at
-   * once. The next part follows when the TICK after this one is answered (V4).
-   */
+  /** Sends the next part of the snapshot; the one after follows when the TICK behind it is answered (V4). */
   async function pump(viewer: Viewer): Promise<void> {
     if (viewer.isPreparing || viewer.isPumping || viewer.lane.isLive || !viewer.lane.isClear) return
     viewer.isPumping = true
     const { request, snapshot } = viewer
     try {
-      const first = snapshot.next()
-      const describe = await options.describe(first)
+      const wasComplete = snapshot.isComplete
+      const ids = snapshot.next()
+      const describe = await options.describe(ids)
       if (viewer.request !== request || !viewer.peer.isOpen) return
       // From here to the end nothing waits, so no change can slip between the records and the live stream.
-      const isFinal = snapshot.isComplete && viewer.lane.mayReturn
-      let records = describe(isFinal ? [...new Set([...first, ...snapshot.all()])] : first)
-      // The last part says so even when there is nothing left to show.
-      for (let isFirst = isFinal; isFirst || records.length > 0; isFirst = false) {
-        const { frame, left } = snapshot.pack(records, isFinal)
-        send(viewer, frame)
-        counts.snapshotsSent += 1
-        records = isFinal ? left : []
+      const { packed, left } = snapshot.pack(describe(ids))
+      const isShown = wasComplete || (snapshot.isComplete && left.length === 0)
+      if (isShown && viewer.lane.mayReturn) {
+        finish(viewer, packed, [...left, ...describe(snapshot.rest())])
+      } else {
+        snapshot.putBack(left)
+        if (packed.length > 0) sendPart(viewer, packed, false)
       }
-      if (isFinal) goLive(viewer)
       sendTick(viewer)
     } finally {
       viewer.isPumping = false
@@ -276,10 +272,22 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     }
   }
 
-  function goLive(viewer: Viewer): void {
+  /** The last parts all at once: what has changed meanwhile, which with moving devices would never be nothing. */
+  function finish(viewer: Viewer, packed: Uint8Array[], records: DeviceRecord[]): void {
+    let rest = { packed, left: records }
+    while (rest.left.length > 0) {
+      sendPart(viewer, rest.packed, false)
+      rest = viewer.snapshot.pack(rest.left)
+    }
+    sendPart(viewer, rest.packed, true)
     if (viewer.lane.isDemoted) counts.viewersReturned += 1
     viewer.lane.goLive()
     audience.goLive(viewer)
+  }
+
+  function sendPart(viewer: Viewer, packed: Uint8Array[], isLast: boolean): void {
+    counts.snapshotsSent += 1
+    send(viewer, viewer.snapshot.frame(packed, isLast))
   }
 
   function sendTick(viewer: Viewer): void {

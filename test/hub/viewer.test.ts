@@ -132,7 +132,7 @@ describeOnEachDatabase('a viewer', LIMITS, (on) => {
   test('gets a snapshot larger than a part in several, then the live stream', async () => {
     const user = await on.hub.addUser()
     const devices = []
-    for (let i = 0; i < 60; i++)
+    for (let i = 0; i < 100; i++)
       devices.push(await on.hub.addDevice(user, `A device with a longer name ${i}`))
     const viewer = await watcher(user)
     await until(() => viewer.frames.some(([type, , last]) => type === SNAP && last === true), 'the last part')
