@@ -98,7 +98,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
 
   // Sockets
   const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
-  const audience = createAudience(server.publish, counts)
+  const audience = createAudience(server, counts)
   const deadlines = createHelloDeadlines(limits.helloTimeoutMs, now)
   const login = createLogin(tokens, directory, now)
   const admission = createAdmission({ fleet, readDevice, builtMs: builtMs(), onAway, now })
@@ -226,6 +226,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     const isFlushed = (await writer?.stop(limits.shutdownMs)) ?? true
     if (!isFlushed)
       log.warn({ frames: backlog.frames }, 'not stored in time, and not acknowledged; devices keep it')
+    server.flush()
     for (const socket of [devices, viewers, admins]) socket.closeAll(CLOSE.restart)
     await Promise.race([gone(), pause(LINGER_MS)])
     server.close()

@@ -23,7 +23,14 @@ export function deviceTopic(deviceId: number): string {
   return `d${deviceId}`
 }
 
-export function createAudience(publishTo: (topic: string, frame: Uint8Array) => void, counts: Counts) {
+/** The part of the server that is needed here. */
+export interface Publisher {
+  publish: (topic: string, frame: Uint8Array) => void
+  /** Hands over what is published so far, before the subscribers change. */
+  flush: () => void
+}
+
+export function createAudience(publisher: Publisher, counts: Counts) {
   // Empty sets are removed, so both maps hold no more than the topics of the viewers that are there.
   const live = new Map<string, Set<Listener>>()
   const lagging = new Map<string, Set<Listener>>()
@@ -35,6 +42,7 @@ export function createAudience(publishTo: (topic: string, frame: Uint8Array) => 
   }
 
   function goLive(listener: Listener): void {
+    publisher.flush()
     for (const topic of listener.topics) {
       remove(lagging, topic, listener)
       add(live, topic, listener)
@@ -43,6 +51,7 @@ export function createAudience(publishTo: (topic: string, frame: Uint8Array) => 
   }
 
   function leaveLive(listener: Listener): void {
+    publisher.flush()
     for (const topic of listener.topics) {
       remove(live, topic, listener)
       add(lagging, topic, listener)
@@ -51,6 +60,7 @@ export function createAudience(publishTo: (topic: string, frame: Uint8Array) => 
   }
 
   function leave(listener: Listener): void {
+    publisher.flush()
     for (const topic of listener.topics) {
       if (remove(live, topic, listener)) listener.peer.leave(topic)
       remove(lagging, topic, listener)
@@ -64,7 +74,7 @@ export function createAudience(publishTo: (topic: string, frame: Uint8Array) => 
       const listeners = live.get(topic)
       if (listeners !== undefined) {
         counts.deliveries += listeners.size
-        publishTo(topic, frame)
+        publisher.publish(topic, frame)
       }
       const waiting = lagging.get(topic)
       if (waiting !== undefined) for (const listener of waiting) listener.changed.add(deviceId)

@@ -228,8 +228,10 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     const kept = keepPoints(device, frame, nowMs, limits)
     countRejected(kept, count)
     for (const { session: liveSession, from, to } of kept.live) {
-      const live = encodeLive(nextPosition(device), liveSession.startedMs, kept.values, from, to)
-      options.publish(device, live)
+      const position = nextPosition(device)
+      // Counted all the same: a viewer that comes later begins with a snapshot that says so.
+      if (!options.isWatched(device)) continue
+      options.publish(device, encodeLive(position, liveSession.startedMs, kept.values, from, to))
     }
     offer(link, device, frame.seq, count, kept, nowMs)
   }

@@ -40,7 +40,8 @@ export type Server = ReturnType<typeof createServer>
 export function createServer(options: ServerOptions) {
   const app = uws.App()
   let listening: us_listen_socket | null = null
-  return { addRoute, addHttp, listen, publish, stopListening, close }
+  let published: { topic: string; frame: Uint8Array }[] = []
+  return { addRoute, addHttp, listen, publish, flush, stopListening, close }
 
   function addRoute<State>(route: Route<State>): void {
     app.ws<{ seat: Seat<State> | null }>(route.path, {
@@ -164,8 +165,20 @@ export function createServer(options: ServerOptions) {
     })
   }
 
+  /**
+   * Not at once: while a socket's message is handled the native side keeps its write buffer for that socket, and
+   * every frame would cost every subscriber a system call. Once the handlers are through, it writes many at a time.
+   */
   function publish(topic: string, frame: Uint8Array): void {
-    app.publish(topic, frame, true, false)
+    if (published.length === 0) setImmediate(flush)
+    published.push({ topic, frame })
+  }
+
+  /** What is published goes to those who are subscribed now; to be called before that changes. */
+  function flush(): void {
+    const frames = published
+    published = []
+    for (const { topic, frame } of frames) app.publish(topic, frame, true, false)
   }
 
   function stopListening(): void {
@@ -176,6 +189,7 @@ export function createServer(options: ServerOptions) {
   /** Ends what is still open, without a close frame. */
   function close(): void {
     stopListening()
+    published = []
     app.close()
   }
 }

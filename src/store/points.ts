@@ -26,32 +26,9 @@ on conflict (device_id, recorded_at) do nothing`
 
 /** The parameters of INSERT_POINTS: kept by the writer, so that a retry is the identical batch. */
 export function pointParameters(rows: readonly PointRow[]): string[] {
-  let devices = ''
-  let sessions = ''
-  let lats = ''
-  let lngs = ''
-  let accuracies = ''
-  let speeds = ''
-  let headings = ''
-  let altitudes = ''
-  let sources = ''
-  let recorded = ''
-  let received = ''
-  for (const { values, at, session, receivedMs } of rows) {
-    const offset = at * POINT_STRIDE
-    devices += `,${session.deviceId}`
-    sessions += `,${session.id}`
-    lats += `,${values[offset + AT.lat]}`
-    lngs += `,${values[offset + AT.lng]}`
-    accuracies += orNull(values[offset + AT.accuracy]!)
-    speeds += orNull(values[offset + AT.speed]!)
-    headings += orNull(values[offset + AT.heading]!)
-    altitudes += orNull(values[offset + AT.altitude]!)
-    sources += `,${POINT_SOURCES[values[offset + AT.source]!]}`
-    recorded += `,${values[offset]}`
-    received += `,${receivedMs}`
-  }
-  return [
+  // An array for each column, joined once: cheaper than a row at a time, and than text that grows.
+  const columns = Array.from({ length: COLUMNS }, () => new Array<number | string>(rows.length))
+  const [
     devices,
     sessions,
     lats,
@@ -63,8 +40,27 @@ export function pointParameters(rows: readonly PointRow[]): string[] {
     sources,
     recorded,
     received,
-  ].map((text) => `{${text.slice(1)}}`)
+  ] = columns as [Column, Column, Column, Column, Column, Column, Column, Column, Column, Column, Column]
+  for (let i = 0; i < rows.length; i++) {
+    const { values, at, session, receivedMs } = rows[i]!
+    const offset = at * POINT_STRIDE
+    devices[i] = session.deviceId
+    sessions[i] = session.id
+    lats[i] = values[offset + AT.lat]!
+    lngs[i] = values[offset + AT.lng]!
+    accuracies[i] = orNull(values[offset + AT.accuracy]!)
+    speeds[i] = orNull(values[offset + AT.speed]!)
+    headings[i] = orNull(values[offset + AT.heading]!)
+    altitudes[i] = orNull(values[offset + AT.altitude]!)
+    sources[i] = POINT_SOURCES[values[offset + AT.source]!]!
+    recorded[i] = values[offset]!
+    received[i] = receivedMs
+  }
+  return columns.map((column) => `{${column.join()}}`)
 }
+
+type Column = (number | string)[]
+const COLUMNS = 11
 
 /** Resolves, once committed, with how many of the rows were new. */
 export async function insertPoints(run: Run, parameters: readonly string[]): Promise<number> {
@@ -118,6 +114,6 @@ export async function insertRejected(
   await run(TRIM_REJECTED, [column(devices, (id) => id), perDeviceMax])
 }
 
-function orNull(value: number): string {
-  return Number.isNaN(value) ? ',NULL' : `,${value}`
+function orNull(value: number): number | string {
+  return Number.isNaN(value) ? 'NULL' : value
 }
