@@ -1,0 +1,120 @@
+/**
+ * The reference for what a hub does on top of its socket library: uWebSockets.js alone, which publishes what
+ * devices send, byte for byte, and acknowledges it at once. It decodes, checks and stores nothing. WELCOME, the
+ * empty SNAP and ACK are there so that the same generator and the same viewers can be used.
+ */
+import uws, { type WebSocket } from 'uWebSockets.js'
+import { encodeAck, encodeDeviceWelcome, encodeSnap, encodeViewerWelcome } from '../src/protocol/encode.ts'
+import { ROUTE, SUBPROTOCOL } from '../src/protocol/messages.ts'
+import { serveTasks } from './children.ts'
+import { cpuMs } from './clock.ts'
+
+export type BareServerTasks = typeof tasks
+
+interface Seat {
+  /** Frames received on this socket. */
+  frames: number
+}
+
+const TOPIC = 'all'
+const FRAME_BYTES_MAX = 32 * 1024
+/** The hub's default for viewers, so that both lose frames at the same backlog. */
+const BUFFER_BYTES_MAX = 1024 * 1024
+const HEARTBEAT_S = 60
+
+const app = uws.App()
+/** Frames that wait for the end of the handlers that are running. */
+let unpublished: ArrayBuffer[] = []
+let devices = 0
+let windowPoints = 0
+
+const tasks = { listen, cpu }
+serveTasks(tasks)
+
+async function listen(input: { windowPoints: number }): Promise<{ port: number }> {
+  windowPoints = input.windowPoints
+  addRoute(ROUTE.device, SUBPROTOCOL.device, fromDevice)
+  addRoute(ROUTE.live, SUBPROTOCOL.live, fromViewer)
+  return new Promise((resolve, reject) => {
+    app.listen('127.0.0.1', 0, (socket) => {
+      if (socket) resolve({ port: uws.us_socket_local_port(socket) })
+      else reject(new Error('cannot listen'))
+    })
+  })
+}
+
+async function cpu(): Promise<{ usedMs: number }> {
+  return { usedMs: cpuMs() }
+}
+
+function addRoute(
+  path: string,
+  subprotocol: string,
+  onFrame: (ws: WebSocket<Seat>, seat: Seat, bytes: ArrayBuffer) => void,
+): void {
+  app.ws<Seat>(path, {
+    compression: uws.DISABLED,
+    maxPayloadLength: FRAME_BYTES_MAX,
+    maxBackpressure: BUFFER_BYTES_MAX,
+    idleTimeout: HEARTBEAT_S,
+    upgrade: (res, req, context) => {
+      const [key, extensions] = [
+        req.getHeader('sec-websocket-key'),
+        req.getHeader('sec-websocket-extensions'),
+      ]
+      res.upgrade({ frames: 0 }, key, subprotocol, extensions, context)
+    },
+    message: (ws, bytes) => {
+      const seat = ws.getUserData()
+      onFrame(ws, seat, bytes)
+      seat.frames += 1
+    },
+  })
+}
+
+/** HELLO first, then frames whose seq is their number. */
+function fromDevice(ws: WebSocket<Seat>, { frames }: Seat, bytes: ArrayBuffer): void {
+  if (frames > 0) {
+    publishSoon(bytes)
+    ws.send(encodeAck(frames, windowPoints, []), true, false)
+    return
+  }
+  devices += 1
+  const welcome = encodeDeviceWelcome({
+    deviceId: devices,
+    windowPoints,
+    batchPointsMax: windowPoints,
+    frameBytesMax: FRAME_BYTES_MAX,
+    serverNowMs: Date.now(),
+    heartbeatS: HEARTBEAT_S,
+  })
+  ws.send(welcome, true, false)
+}
+
+/**
+ * While a handler runs, the library's output buffer belongs to the socket that is being read: a topic that
+ * overflows then pays one system call for each frame and subscriber, thirteen times the processor time.
+ */
+function publishSoon(bytes: ArrayBuffer): void {
+  if (unpublished.length === 0) setImmediate(publishAll)
+  // The library takes its memory back when the handler returns.
+  unpublished.push(bytes.slice(0))
+}
+
+function publishAll(): void {
+  const frames = unpublished
+  unpublished = []
+  for (const frame of frames) app.publish(TOPIC, frame, true, false)
+}
+
+/** HELLO, then SUB. */
+function fromViewer(ws: WebSocket<Seat>, { frames }: Seat): void {
+  if (frames === 0) {
+    const nowMs = Date.now()
+    const times = { serverNowMs: nowMs, authExpiresMs: nowMs + 3_600_000, heartbeatS: HEARTBEAT_S }
+    ws.send(encodeViewerWelcome({ userId: 1, role: 'user', ...times }), true, false)
+  } else {
+    ws.subscribe(TOPIC)
+    ws.send(encodeSnap(0, true, []), true, false)
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The databases of one run: one for the hub and one for the reference, both with the schema and both of the same
+ * kind: on a PostgreSQL cluster that lives only for the run, or embedded.
+ */
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { cp, mkdtemp } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { type Connection, openConnection, type Target } from '../src/store/connection.ts'
+import { openEmbedded } from '../src/store/embedded.ts'
+import { startPostgres } from '../test/rig/postgres.ts'
+import { HUB_MAIN } from './paths.ts'
+
+const run = promisify(execFile)
+const STATEMENT_TIMEOUT_MS = 60_000
+
+export interface Databases {
+  kind: 'postgresql' | 'embedded'
+  /** Settings of a hub that uses this run's database. */
+  hubEnv: Record<string, string>
+  /** One connection to the other database, made by the hub's own code. */
+  openReference: () => Promise<Connection>
+  /** Forgets all points and flushes what was written, so that every round finds the same. Embedded: does nothing. */
+  empty: () => Promise<void>
+  close: () => Promise<void>
+}
+
+/** Rejects where there is no PostgreSQL to start. */
+export async function openDatabases(isEmbedded: boolean): Promise<Databases> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'alzy-bench-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return isEmbedded ? openEmbeddedPair(folder) : openServerPair(folder)
+}
+
+async function openServerPair(folder: string): Promise<Databases> {
+  const cluster = await startPostgres()
+  if ('missing' in cluster) throw new Error(`no PostgreSQL to measure with: ${cluster.missing}`)
+  const names = ['hub', 'reference'] as const
+  for (const name of names) {
+    await cluster.createDatabase(name)
+    await migrate({ DATABASE_URL: cluster.url(name), ALZY_DATA_DIR: folder })
+  }
+  return {
+    kind: 'postgresql',
+    hubEnv: { DATABASE_URL: cluster.url('hub'), ALZY_DATA_DIR: folder },
+    openReference: async () => connect({ url: cluster.url('reference') }),
+    empty: async () => {
+      for (const name of names) await cluster.query(name, 'truncate points')
+      await cluster.query('postgres', 'checkpoint')
+    },
+    close: () => cluster.stop(),
+  }
+}
+
+/** Nobody but its hub reaches an embedded database, so its points stay, and the reference's as well. */
+async function openEmbeddedPair(folder: string): Promise<Databases> {
+  const [hubDirectory, referenceDirectory] = [path.join(folder, 'hub'), path.join(folder, 'reference')]
+  await migrate({ ALZY_DATA_DIR: referenceDirectory })
+  // Creating a database takes much longer than copying one.
+  await cp(referenceDirectory, hubDirectory, { recursive: true })
+  let closeReference = async () => {}
+  return {
+    kind: 'embedded',
+    hubEnv: { ALZY_DATA_DIR: hubDirectory },
+    openReference: async () => {
+      const embedded = await openEmbedded(referenceDirectory)
+      closeReference = embedded.close
+      return connect({ socketPath: embedded.socketPath })
+    },
+    empty: async () => {},
+    close: () => closeReference(),
+  }
+}
+
+async function migrate(env: Record<string, string>): Promise<void> {
+  const secret = randomBytes(32).toString('hex')
+  await run(process.execPath, [HUB_MAIN, 'migrate'], {
+    env: { PATH: process.env.PATH, ALZY_SECRET: secret, ...env },
+  })
+}
+
+function connect(target: Target): Connection {
+  return openConnection(target, {
+    name: 'bench',
+    connections: 1,
+    timeoutMs: STATEMENT_TIMEOUT_MS,
+    onNotice: () => {},
+  })
+}
+
+/** PostgreSQL and PostGIS as they call themselves. */
+export async function versionOf({ run: query }: Connection): Promise<string> {
+  const [row] = await query(
+    `select current_setting('server_version') as server, postgis_lib_version() as postgis`,
+  )
+  return `PostgreSQL ${row!.server}, PostGIS ${row!.postgis}`
+}

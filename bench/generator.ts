@@ -1,0 +1,188 @@
+/**
+ * The load of a benchmark, in a process of its own: devices that send frames, encoded beforehand, as fast as their
+ * window allows, and where a viewer is asked for, as fast as that one sees them. Once everything is acknowledged it
+ * says when the first frame left and when the last answer came.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { serveTasks } from './children.ts'
+import { cpuMs, monotonicMs } from './clock.ts'
+import { type DeviceLink, openDeviceLink, openViewerLink } from './links.ts'
+import { type Course, catchUp, encodeAsLive, encodePoints, nextPoints, startCourse } from './points.ts'
+import { type BenchSocket, framed } from './webSocket.ts'
+
+export type GeneratorTasks = typeof tasks
+
+interface Sender {
+  link: DeviceLink
+  course: Course
+  /** Seq of the last frame that was encoded, sent, acknowledged. */
+  encoded: number
+  sent: number
+  acknowledged: number
+  /** What `prepare` encoded: the messages in a row, and where each begins; the first has the seq `firstSeq`. */
+  messages: Buffer
+  starts: number[]
+  firstSeq: number
+}
+
+interface Sent {
+  firstSendMs: number
+  lastAckMs: number
+  /** LIVE frames that the viewer in here got, and when the last one came. */
+  seen: number
+  lastSeenMs: number
+  /** Processor time of this process in between. */
+  cpuMs: number
+}
+
+const PATIENCE_MS = 60_000
+
+/** A device goes on from where it stopped on an earlier connection: a moment of it names one point for ever. */
+const courses = new Map<string, Course>()
+const senders: Sender[] = []
+let viewer: BenchSocket | null = null
+let windowFrames = 0
+/** How many frames of each device may have left and not been seen, and what was seen in this round. */
+let unseenFramesMax = 0
+let seen = 0
+let lastSeenMs = 0
+let isSending = false
+let finish: (lastAckMs: number) => void = () => {}
+let giveUp: (fault: Error) => void = () => {}
+
+const tasks = { connect, prepare, send, disconnect }
+serveTasks(tasks)
+
+/** `firstPlace` tells the devices of several generators apart; `token` is that of the viewer, if there is one. */
+async function connect(input: {
+  port: number
+  deviceKeys: string[]
+  firstPlace: number
+  token?: string
+}): Promise<void> {
+  const { port, deviceKeys, firstPlace, token } = input
+  const onTrouble = (reason: string) => giveUp(new Error(reason))
+  if (token !== undefined) viewer = await openViewerLink({ port, token, onLive: see, onTrouble })
+  await Promise.all(
+    deviceKeys.map(async (deviceKey, index) => {
+      const course = courses.get(deviceKey) ?? startCourse(firstPlace + index, Date.now())
+      catchUp(course, Date.now())
+      courses.set(deviceKey, course)
+      const sender: Sender = {
+        link: await openDeviceLink({
+          port,
+          deviceKey,
+          onAck: (seq) => acknowledge(sender, seq),
+          onTrouble,
+        }),
+        course,
+        encoded: 0,
+        sent: 0,
+        acknowledged: 0,
+        messages: Buffer.alloc(0),
+        starts: [],
+        firstSeq: 1,
+      }
+      senders.push(sender)
+    }),
+  )
+}
+
+/** Encodes what `send` will send. Resolves with the bytes of the last frame. */
+async function prepare(input: {
+  framesPerDevice: number
+  pointsPerFrame: number
+  as: 'points' | 'live'
+}): Promise<{ frameBytes: number }> {
+  const { framesPerDevice, pointsPerFrame, as } = input
+  let frameBytes = 0
+  for (const sender of senders) {
+    const { link, course } = sender
+    const messages: Buffer[] = []
+    sender.starts = [0]
+    sender.firstSeq = sender.encoded + 1
+    for (let i = 0; i < framesPerDevice; i++) {
+      sender.encoded += 1
+      const values = nextPoints(course, pointsPerFrame)
+      const payload =
+        as === 'points'
+          ? encodePoints(sender.encoded, course.sessionMs, values)
+          : encodeAsLive(link.deviceId, sender.encoded, course.sessionMs, values)
+      frameBytes = payload.length
+      messages.push(framed(payload))
+      sender.starts.push(sender.starts.at(-1)! + messages.at(-1)!.length)
+    }
+    sender.messages = Buffer.concat(messages)
+  }
+  return { frameBytes }
+}
+
+/**
+ * Sends everything that is prepared. `windowPoints` narrows the window that the server grants; `unseenFramesMax`
+ * holds a device back while the viewer in here is so many frames of it behind.
+ */
+async function send(input: {
+  pointsPerFrame: number
+  windowPoints: number
+  unseenFramesMax?: number
+}): Promise<Sent> {
+  const granted = Math.min(...senders.map(({ link }) => link.windowPoints))
+  windowFrames = Math.floor(Math.min(granted, input.windowPoints) / input.pointsPerFrame)
+  if (windowFrames === 0) throw new Error(`a frame of ${input.pointsPerFrame} points exceeds the window`)
+  unseenFramesMax = input.unseenFramesMax ?? Number.POSITIVE_INFINITY
+  seen = 0
+  const done = new Promise<number>((resolve, reject) => {
+    finish = resolve
+    giveUp = reject
+  })
+  const late = sleep(PATIENCE_MS, undefined, { ref: false }).then(() => {
+    throw new Error(`not everything was acknowledged within ${PATIENCE_MS} ms; ${seen} frames were seen live`)
+  })
+  const startedCpuMs = cpuMs()
+  const firstSendMs = monotonicMs()
+  sendAll()
+  const lastAckMs = await Promise.race([done, late])
+  return { firstSendMs, lastAckMs, seen, lastSeenMs, cpuMs: cpuMs() - startedCpuMs }
+}
+
+async function disconnect(): Promise<void> {
+  giveUp = () => {}
+  for (const { link } of senders.splice(0)) link.end()
+  viewer?.end()
+  viewer = null
+}
+
+function acknowledge(sender: Sender, seq: number): void {
+  sender.acknowledged = seq
+  sendSoon()
+  if (seq < sender.encoded) return
+  if (senders.every(({ acknowledged, encoded }) => acknowledged === encoded)) finish(monotonicMs())
+}
+
+function see(): void {
+  seen += 1
+  lastSeenMs = monotonicMs()
+  sendSoon()
+}
+
+/** Many answers come together, and only where they leave things matters. */
+function sendSoon(): void {
+  if (!isSending) queueMicrotask(sendAll)
+  isSending = true
+}
+
+function sendAll(): void {
+  isSending = false
+  for (const sender of senders) fill(sender)
+}
+
+/** As much as may be in flight, in one write. */
+function fill(sender: Sender): void {
+  const { link, messages, starts, firstSeq } = sender
+  // The viewer sees the devices in turn, so what it has seen is of each the same share.
+  const seenUntil = firstSeq - 1 + Math.ceil(seen / senders.length)
+  const until = Math.min(sender.encoded, sender.acknowledged + windowFrames, seenUntil + unseenFramesMax)
+  if (until <= sender.sent) return
+  link.write(messages.subarray(starts[sender.sent + 1 - firstSeq], starts[until + 1 - firstSeq]))
+  sender.sent = until
+}

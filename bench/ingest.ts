@@ -1,0 +1,196 @@
+/**
+ * `npm run bench:ingest`: how many points a second devices get acknowledged, against the same INSERT in a bare
+ * loop. Goal: 0.7 of the loop with one writer lane.
+ */
+import { type Child, openChild } from './children.ts'
+import { openDatabases, versionOf } from './databases.ts'
+import { endWithin } from './deadline.ts'
+import { readFlags } from './flags.ts'
+import type { GeneratorTasks } from './generator.ts'
+import { growth, type Hub, startHub } from './hubProcess.ts'
+import { createInsertLoop, type Inserted } from './insertLoop.ts'
+import { figureOf, medianOf, report, rounded, tell } from './report.ts'
+
+const flags = readFlags('Points per second from devices to the database.', {
+  devices: { value: 50, says: 'devices' },
+  pointsPerFrame: { value: [10, 100], says: 'points in a frame; several are measured in turn' },
+  lanes: { value: [1, 2], says: 'writer lanes; several are measured in turn; embedded always 1' },
+  seconds: { value: 2, says: 'how long the bare loop is to take for a round; the hub gets as many points' },
+  rounds: { value: 3, says: 'rounds of each' },
+  // With the default of a hub the devices would send a whole round at once, and nothing would be steady.
+  window: { value: 400, says: 'points that a device may have in flight' },
+  generators: { value: 1, says: 'processes that make the load' },
+  embedded: { value: false, says: 'use the embedded database' },
+  profile: { value: '', says: 'folder for CPU profiles of the hubs' },
+  secondsMax: { value: 180, says: 'give up after so long' },
+})
+endWithin(flags.secondsMax)
+
+interface Case {
+  writerLanes: number
+  pointsPerFrame: number
+  hub: Hub
+  deviceKeys: string[]
+  rounds: Round[]
+}
+
+interface Round {
+  pointsPerSecond: number
+  hubCpuMicrosPerPoint: number
+  hubCpuMs: number
+  generatorCpuMs: number
+}
+
+const BATCH_ROWS = [500, 1000, 2000]
+const TRIAL_POINTS = flags.embedded ? 5_000 : 20_000
+const lanes = flags.embedded ? [1] : flags.lanes
+
+const databases = await openDatabases(flags.embedded)
+const hubs: Hub[] = []
+const generators = Array.from({ length: Math.min(flags.generators, flags.devices) }, () =>
+  openChild<GeneratorTasks>('generator'),
+)
+try {
+  await compare()
+} finally {
+  await Promise.all([...hubs.map((hub) => hub.stop()), ...generators.map((generator) => generator.end())])
+  await databases.close()
+}
+process.exit()
+
+async function compare(): Promise<void> {
+  const connection = await databases.openReference()
+  const postgres = await versionOf(connection)
+  const loop = await createInsertLoop(connection.run, flags.devices)
+  const { batchRows, tried } = await findBatchRows(loop.insert)
+  const points = pointsOfRound(tried[batchRows]!)
+  tell(`${postgres}, ${databases.kind}; ${flags.devices} devices, ${points} points a round`)
+  const cases = await openCases()
+  const reference: Inserted[] = []
+  for (let round = 1; round <= flags.rounds; round++) {
+    await databases.empty()
+    reference.push(await loop.insert(points, batchRows))
+    tell(`round ${round}: bare loop ${Math.round(reference.at(-1)!.rowsPerSecond)} rows/s`)
+    for (const one of cases) {
+      await databases.empty()
+      one.rounds.push(await measure(one, points))
+      const { pointsPerSecond, hubCpuMicrosPerPoint } = one.rounds.at(-1)!
+      const cost = `${hubCpuMicrosPerPoint.toFixed(2)} µs of the hub each`
+      tell(`round ${round}: ${titleOf(one)}: ${Math.round(pointsPerSecond)} points/s, ${cost}`)
+    }
+  }
+  await connection.close()
+  const rowsPerSecond = figureOf(reference.map((round) => round.rowsPerSecond))
+  const results = cases.map((one) => resultOf(one, rowsPerSecond.median))
+  report({
+    scenario: flags.embedded ? 'ingest-embedded' : 'ingest',
+    postgres,
+    parameters: { ...flags, profile: flags.profile !== '', lanes, pointsPerRound: points },
+    results,
+    reference: {
+      batchRows,
+      tried,
+      rowsPerSecond,
+      cpuMicrosPerRow: figureOf(reference.map((round) => round.cpuMicrosPerRow)),
+    },
+    ratio: Math.min(...results.filter((result) => result.writerLanes === lanes[0]).map(({ ratio }) => ratio)),
+  })
+}
+
+/** The loop gets the batch size at which it is fastest; this warms it up as well. */
+async function findBatchRows(insert: (rows: number, batchRows: number) => Promise<Inserted>) {
+  const tried: Record<string, number> = {}
+  await insert(TRIAL_POINTS, BATCH_ROWS[0]!)
+  for (const batchRows of BATCH_ROWS) {
+    const { rowsPerSecond } = await insert(TRIAL_POINTS, batchRows)
+    tried[batchRows] = Math.round(rowsPerSecond)
+    tell(`bare loop, batches of ${batchRows}: ${tried[batchRows]} rows/s`)
+  }
+  const batchRows = BATCH_ROWS.reduce((best, size) => (tried[size]! > tried[best]! ? size : best))
+  return { batchRows, tried }
+}
+
+/** The same whole frames from every device, whatever their size, so that loop and hub write as many rows. */
+function pointsOfRound(rowsPerSecond: number): number {
+  const unit = flags.devices * Math.max(...flags.pointsPerFrame)
+  return Math.max(1, Math.round((rowsPerSecond * flags.seconds) / unit)) * unit
+}
+
+/** A hub for each number of lanes, with devices of its own, warmed up. While one is measured the others idle. */
+async function openCases(): Promise<Case[]> {
+  const cases: Case[] = []
+  for (const writerLanes of lanes) {
+    const hub = await startHub(
+      {
+        ...databases.hubEnv,
+        ALZY_WRITER_LANES: String(writerLanes),
+        ALZY_WINDOW_POINTS_MAX: String(flags.window),
+        // No device sends so much outside a benchmark.
+        ALZY_DEVICE_FRAMES_PER_S: '100000',
+        ALZY_DEVICE_POINTS_PER_S: '1000000',
+      },
+      flags.profile,
+    )
+    hubs.push(hub)
+    const { deviceKeys } = await hub.addUser(flags.devices)
+    for (const pointsPerFrame of flags.pointsPerFrame) {
+      const one = { writerLanes, pointsPerFrame, hub, deviceKeys, rounds: [] }
+      await measure(one, TRIAL_POINTS)
+      cases.push(one)
+    }
+  }
+  return cases
+}
+
+/** Sends about so many points, the same number from each device. Connecting and encoding are not counted. */
+async function measure({ hub, deviceKeys, pointsPerFrame }: Case, pointsWanted: number): Promise<Round> {
+  const framesPerDevice = Math.max(1, Math.round(pointsWanted / flags.devices / pointsPerFrame))
+  const pointsSent = framesPerDevice * flags.devices * pointsPerFrame
+  const firstOf = (i: number) => Math.floor((i * deviceKeys.length) / generators.length)
+  await onEach((generator, i) =>
+    generator.ask('connect', {
+      port: hub.port,
+      deviceKeys: deviceKeys.slice(firstOf(i), firstOf(i + 1)),
+      firstPlace: firstOf(i),
+    }),
+  )
+  await onEach((generator) => generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' }))
+  const before = await hub.metrics()
+  const sent = await onEach((generator) =>
+    generator.ask('send', { pointsPerFrame, windowPoints: flags.window }),
+  )
+  const after = await hub.metrics()
+  await onEach((generator) => generator.ask('disconnect', undefined))
+  const stored = growth(before, after, 'alzy_points_stored_total')
+  if (stored !== pointsSent) throw new Error(`the hub stored ${stored} of ${pointsSent} points`)
+  const firstSendMs = Math.min(...sent.map((one) => one.firstSendMs))
+  const lastAckMs = Math.max(...sent.map((one) => one.lastAckMs))
+  const hubCpuMs = growth(before, after, 'process_cpu_seconds_total') * 1000
+  return {
+    pointsPerSecond: (pointsSent / (lastAckMs - firstSendMs)) * 1000,
+    hubCpuMicrosPerPoint: (hubCpuMs / pointsSent) * 1000,
+    hubCpuMs,
+    generatorCpuMs: sent.reduce((sum, one) => sum + one.cpuMs, 0),
+  }
+}
+
+function onEach<Answer>(act: (generator: Child<GeneratorTasks>, index: number) => Promise<Answer>) {
+  return Promise.all(generators.map(act))
+}
+
+function resultOf({ writerLanes, pointsPerFrame, rounds }: Case, rowsPerSecond: number) {
+  const pointsPerSecond = figureOf(rounds.map((round) => round.pointsPerSecond))
+  return {
+    writerLanes,
+    pointsPerFrame,
+    pointsPerSecond,
+    hubCpuMicrosPerPoint: figureOf(rounds.map((round) => round.hubCpuMicrosPerPoint)),
+    hubCpuSeconds: rounded(medianOf(rounds.map((round) => round.hubCpuMs)) / 1000),
+    generatorCpuSeconds: rounded(medianOf(rounds.map((round) => round.generatorCpuMs)) / 1000),
+    ratio: rounded(pointsPerSecond.median / rowsPerSecond),
+  }
+}
+
+function titleOf({ writerLanes, pointsPerFrame }: Case): string {
+  return `hub, ${writerLanes} ${writerLanes === 1 ? 'lane' : 'lanes'}, ${pointsPerFrame} points a frame`
+}

@@ -1,0 +1,64 @@
+/**
+ * The reference of `ingest`: the hub's own INSERT over the hub's own connection, in a bare loop with batches that
+ * were built beforehand. What the hub reaches of it is what the way from the socket to the statement costs.
+ */
+import { createSessionBook, type Session } from '../src/core/sessions.ts'
+import { POINT_STRIDE } from '../src/protocol/messages.ts'
+import type { Run } from '../src/store/connection.ts'
+import { insertDevice } from '../src/store/devices.ts'
+import { insertPoints, type PointRow, pointParameters } from '../src/store/points.ts'
+import { saveSessions } from '../src/store/sessions.ts'
+import { insertUser } from '../src/store/users.ts'
+import { cpuMs, monotonicMs } from './clock.ts'
+import { type Course, nextPoints, startCourse } from './points.ts'
+
+const SESSION_LIMITS = { sessionGapMs: 1_800_000, sessionIdleMs: 86_400_000 }
+/** Points of one device that lie next to each other in a batch, as they do when they come in frames. */
+const POINTS_PER_FRAME = 10
+
+export interface Inserted {
+  rowsPerSecond: number
+  /** Processor time of this process for each row; the server's comes on top. */
+  cpuMicrosPerRow: number
+}
+
+export async function createInsertLoop(run: Run, devices: number) {
+  const lines: { course: Course; session: Session }[] = []
+  const user = await insertUser(run, { email: 'reference@example.org', name: 'Reference', role: 'user' })
+  for (let place = 0; place < devices; place++) {
+    const name = `Device ${place + 1}`
+    const device = await insertDevice(run, { userId: user!.id, name, platform: 'android', color: 'blue' })
+    const course = startCourse(place, Date.now())
+    const book = createSessionBook(device!.id, user!.id, SESSION_LIMITS, [])
+    lines.push({ course, session: book.named(course.sessionMs, Date.now(), []) })
+  }
+  const sessions = lines.map(({ session }) => session)
+  await saveSessions(run, sessions, SESSION_LIMITS.sessionGapMs)
+  return { insert }
+
+  /** Inserts `rows` new rows, `batchRows` with each statement, one statement after the other. */
+  async function insert(rows: number, batchRows: number): Promise<Inserted> {
+    const batches: string[][] = []
+    for (let built = 0; built < rows; built += batchRows) {
+      batches.push(pointParameters(nextRows(Math.min(batchRows, rows - built))))
+    }
+    const [startedMs, startedCpuMs] = [monotonicMs(), cpuMs()]
+    let inserted = 0
+    for (const batch of batches) inserted += await insertPoints(run, batch)
+    const [tookMs, tookCpuMs] = [monotonicMs() - startedMs, cpuMs() - startedCpuMs]
+    if (inserted !== rows) throw new Error(`${inserted} of ${rows} rows were new`)
+    return { rowsPerSecond: (rows / tookMs) * 1000, cpuMicrosPerRow: (tookCpuMs / rows) * 1000 }
+  }
+
+  /** Of each device a frame, then of each the next. */
+  function nextRows(count: number): PointRow[] {
+    const rows: PointRow[] = []
+    const receivedMs = Date.now()
+    for (let turn = 0; rows.length < count; turn++) {
+      const { course, session } = lines[turn % lines.length]!
+      const values = nextPoints(course, Math.min(POINTS_PER_FRAME, count - rows.length))
+      for (let at = 0; at * POINT_STRIDE < values.length; at++) rows.push({ values, at, session, receivedMs })
+    }
+    return rows
+  }
+}

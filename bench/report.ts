@@ -1,0 +1,110 @@
+/**
+ * What a benchmark says: progress for people on stderr, and one JSON line on stdout and in bench/results that
+ * can be compared with the lines of other commits and machines.
+ */
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, mkdirSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { RESULTS_DIRECTORY, ROOT } from './paths.ts'
+
+/** One quantity over the rounds of a run. */
+export interface Figure {
+  median: number
+  /** Distance of the farthest round from the median, in percent of the median. */
+  spreadPercent: number
+  rounds: number[]
+}
+
+export interface Outcome {
+  scenario: string
+  /** The server's version as it tells it. */
+  postgres: string
+  parameters: Record<string, unknown>
+  /** One entry for each combination that was measured. */
+  results: Record<string, unknown>[]
+  reference: unknown
+  /** Hub to reference, of the least favourable result that the scenario's goal is about. */
+  ratio: number
+}
+
+/** What others were doing here when the run began: figures of a busy machine compare with nothing. */
+const loadAtStart = os.loadavg()[0]!
+
+export function figureOf(rounds: readonly number[]): Figure {
+  const median = medianOf(rounds)
+  const farthest = Math.max(...rounds.map((round) => Math.abs(round - median)))
+  return {
+    median: rounded(median),
+    spreadPercent: median === 0 ? 0 : rounded((farthest / median) * 100),
+    rounds: rounds.map(rounded),
+  }
+}
+
+export function medianOf(values: readonly number[]): number {
+  return quantileOf(values, 0.5)
+}
+
+/** The value below which the share `q` of the values lies, interpolated. NaN when there are none. */
+export function quantileOf(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const place = (sorted.length - 1) * q
+  const below = sorted[Math.floor(place)] ?? Number.NaN
+  const above = sorted[Math.ceil(place)] ?? Number.NaN
+  return below + (above - below) * (place - Math.floor(place))
+}
+
+/** Four significant digits: more would pretend. Large numbers keep their whole part. */
+export function rounded(value: number): number {
+  if (!Number.isFinite(value)) return 0
+  return Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(4))
+}
+
+export function tell(message: string): void {
+  process.stderr.write(`${message}\n`)
+}
+
+/** Prints the line and appends it to the results of the scenario. */
+export function report(outcome: Outcome): void {
+  const { scenario, postgres, parameters, results, reference, ratio } = outcome
+  const line = JSON.stringify({
+    scenario,
+    at: new Date().toISOString(),
+    ...commitFacts(),
+    machine: { ...machineFacts(), postgres },
+    parameters,
+    results,
+    reference,
+    ratio: rounded(ratio),
+  })
+  mkdirSync(RESULTS_DIRECTORY, { recursive: true })
+  appendFileSync(path.join(RESULTS_DIRECTORY, `${scenario}.jsonl`), `${line}\n`)
+  process.stdout.write(`${line}\n`)
+  if (loadAtStart > 0.5)
+    tell(`the machine was busy (load ${loadAtStart.toFixed(1)}): these figures say little`)
+}
+
+/** Results of earlier runs are no change of the code that is measured. */
+function commitFacts(): { commit: string | null; dirty: boolean | null } {
+  try {
+    const changes = git('status', '--porcelain', '--', '.', ':!bench/results')
+    return { commit: git('rev-parse', '--short=10', 'HEAD'), dirty: changes !== '' }
+  } catch {
+    return { commit: null, dirty: null }
+  }
+}
+
+function git(...parameters: string[]): string {
+  return execFileSync('git', parameters, { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' }).trim()
+}
+
+function machineFacts() {
+  return {
+    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    cores: os.availableParallelism(),
+    memoryGb: Math.round(os.totalmem() / 2 ** 30),
+    os: `${os.type()} ${os.release()}`,
+    node: process.version,
+    loadAtStart: rounded(loadAtStart),
+  }
+}
