@@ -42,6 +42,8 @@ export function createCredit(limits: CreditLimits) {
     let granted = 0
     let settledSeq = 0
     let isOpen = true
+    let held = 0
+    hold()
     grant()
     return {
       accept,
@@ -74,7 +76,7 @@ export function createCredit(limits: CreditLimits) {
     function settle(seq: number, cost: number): void {
       settledSeq = seq
       settled += cost
-      heldPoints -= cost
+      hold()
     }
 
     /** Raises the window as far as the pool allows; to be announced with the next ACK. */
@@ -85,9 +87,15 @@ export function createCredit(limits: CreditLimits) {
       // Half of what is free, so that many greedy devices share instead of the first taking all.
       const share = Math.max(0, backlogPointsMax - reserved - heldPoints) >> 1
       const window = Math.max(batchPointsMax, Math.min(windowPointsMax, windowNow + share))
-      if (window <= windowNow) return
-      granted = settled + window
-      heldPoints += window - windowNow
+      granted = Math.max(granted, settled + window)
+      hold()
+    }
+
+    /** Counts what is held, which for an open connection includes the least that it may always be granted. */
+    function hold(): void {
+      const now = isOpen ? Math.max(batchPointsMax, granted - settled) : granted - settled
+      heldPoints += now - held
+      held = now
     }
 
     /** The connection is gone: what it did not send is free again; what it sent is held until settled. */
@@ -95,8 +103,8 @@ export function createCredit(limits: CreditLimits) {
       if (!isOpen) return
       isOpen = false
       openWindows -= 1
-      heldPoints -= granted - sent
       granted = sent
+      hold()
     }
   }
 }

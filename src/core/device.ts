@@ -22,6 +22,7 @@ import {
   type Reason,
   type Rejected,
   type SessionFrame,
+  type SessionStatus,
   WHOLE_FRAME,
 } from '../protocol/messages.ts'
 import { type Bucket, createBucket } from './bucket.ts'
@@ -55,7 +56,7 @@ export interface KnownDevice extends DeviceProfile {
   id: number
   userId: number
   lastSeenMs: number | null
-  newest: { sessionId: number; values: Float64Array } | null
+  newest: { sessionId: number; sessionMs: number; sessionStatus: SessionStatus; values: Float64Array } | null
   sessions: Session[]
 }
 
@@ -70,7 +71,7 @@ export interface Device {
   /** Deleted or deactivated: nothing of it goes live any more (D13). */
   isGone: boolean
   lastSeenMs: number | null
-  newest: { session: Session; values: Float64Array } | null
+  newest: { session: Pick<Session, 'startedMs' | 'status'>; values: Float64Array } | null
   readonly book: SessionBook
   readonly frames: Bucket
   readonly points: Bucket
@@ -118,8 +119,7 @@ export interface DeadLetter {
 }
 
 export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLimits): Device {
-  const newest = known.newest
-  const session = known.sessions.find((one) => one.id === newest?.sessionId)
+  const { newest } = known
   return {
     id: known.id,
     userId: known.userId,
@@ -130,7 +130,7 @@ export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLi
     online: false,
     isGone: false,
     lastSeenMs: known.lastSeenMs,
-    newest: newest && session ? { session, values: newest.values } : null,
+    newest: newest && { session: sessionOfNewest(known), values: newest.values },
     book: createSessionBook(known.id, known.userId, limits, known.sessions),
     frames: createBucket(limits.deviceFramesPerS, limits.deviceFramesBurst),
     points: createBucket(limits.devicePointsPerS, limits.devicePointsBurst),
@@ -138,6 +138,12 @@ export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLi
     pendingPoints: 0,
     pendingFrames: 0,
   }
+}
+
+/** As it is in the book, or when it is too old to be among the recent ones, as it was read. */
+function sessionOfNewest({ newest, sessions }: KnownDevice): Pick<Session, 'startedMs' | 'status'> {
+  const { sessionId, sessionMs, sessionStatus } = newest!
+  return sessions.find(({ id }) => id === sessionId) ?? { startedMs: sessionMs, status: sessionStatus }
 }
 
 /** A connection of the device is accepted: a new epoch (D10). */
@@ -190,6 +196,7 @@ export function keepPoints(
   if (refusal !== null) return refuseFrame(frame, refusal, kept)
 
   const explicit = frame.session === null ? null : device.book.named(frame.session, nowMs, kept.changed)
+  if (explicit !== null) noteChange(kept, explicit)
   for (let index = 0; index * POINT_STRIDE < frame.values.length; index++) {
     keepPoint(device, frame, index, explicit, nowMs, kept)
   }
@@ -207,7 +214,7 @@ export function keepSessionOp(device: Device, frame: SessionFrame, nowMs: number
   }
   const session = device.book.named(frame.session, nowMs, kept.changed)
   applyOp(session, frame.op, frame.atMs, nowMs)
-  if (isUnstored(session) && !kept.changed.includes(session)) kept.changed.push(session)
+  noteChange(kept, session)
   finish(device, kept, nowMs)
   return kept
 }
@@ -250,7 +257,7 @@ function keepPoint(
   }
   const session = explicit ?? device.book.forPoint(recordedMs, nowMs, kept.changed)
   device.book.addPoint(session, recordedMs, nowMs)
-  if (isUnstored(session) && !kept.changed.includes(session)) kept.changed.push(session)
+  noteChange(kept, session)
   const to = kept.count * POINT_STRIDE
   if (to !== from) values.copyWithin(to, from, from + POINT_STRIDE)
   kept.sessionOf.push(session)
@@ -334,7 +341,17 @@ function leaveOut(kept: Kept, recordedMs: number): void {
   kept.leftOut.toMs = Math.max(kept.leftOut.toMs, recordedMs)
 }
 
+function noteChange(kept: Kept, session: Session): void {
+  if (isUnstored(session) && !kept.changed.includes(session)) kept.changed.push(session)
+}
+
+/** Counts the sessions that the frame made against the device's rate of new ones. */
 function finish(device: Device, kept: Kept, nowMs: number): void {
-  const created = kept.changed.reduce((count, session) => count + (session.revision === 1 ? 1 : 0), 0)
-  if (created > 0) device.newSessions.take(created, nowMs)
+  let made = 0
+  for (const session of kept.changed) {
+    if (session.isCounted) continue
+    session.isCounted = true
+    made += 1
+  }
+  if (made > 0) device.newSessions.take(made, nowMs)
 }

@@ -9,7 +9,14 @@ export type Fleet = ReturnType<typeof createFleet>
 
 export function createFleet(limits: DeviceLimits & { idleDevicesMax: number }) {
   const busy = new Map<number, Device>()
-  const idle = new LRUCache<number, Device>({ max: Math.max(1, limits.idleDevicesMax) })
+  // Above every epoch of a device that was forgotten: it may come back after the clock has gone back (D10).
+  let epochMin = 0
+  const idle = new LRUCache<number, Device>({
+    max: Math.max(1, limits.idleDevicesMax),
+    dispose: ({ epoch }) => {
+      epochMin = Math.max(epochMin, epoch + 1)
+    },
+  })
   return {
     get,
     hold,
@@ -28,7 +35,7 @@ export function createFleet(limits: DeviceLimits & { idleDevicesMax: number }) {
 
   /** The device in memory, or the one that the database knows; it stays until released. */
   function hold(known: KnownDevice, nowMs: number): Device {
-    const device = get(known.id) ?? createDevice(known, nowMs, limits)
+    const device = get(known.id) ?? createDevice(known, Math.max(nowMs, epochMin), limits)
     device.profile = { name: known.name, color: known.color, platform: known.platform }
     pin(device)
     return device
@@ -44,7 +51,8 @@ export function createFleet(limits: DeviceLimits & { idleDevicesMax: number }) {
   function release(device: Device): void {
     if (device.online || device.pendingFrames > 0 || busy.get(device.id) !== device) return
     busy.delete(device.id)
-    if (!device.isGone) idle.set(device.id, device)
+    idle.set(device.id, device)
+    if (device.isGone) idle.delete(device.id)
   }
 
   function forget(device: Device): void {

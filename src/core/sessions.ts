@@ -22,6 +22,8 @@ export interface Session {
   lastMs: number
   /** Hub's clock at the last point or op. */
   touchedMs: number
+  /** Made here, and counted against the device's rate of new sessions. */
+  isCounted: boolean
   /** Grows with every change that the store has to learn. */
   revision: number
   storedRevision: number
@@ -95,6 +97,8 @@ export function createSessionBook(
     }
     if (session.automatic && recordedMs < session.startedMs && startedAt(recordedMs) === undefined) {
       session.startedMs = recordedMs
+      // It has been active since then; a device that claims it may have paused it before the old start.
+      if (session.status === 'active') session.statusMs = recordedMs
       session.revision += 1
     }
   }
@@ -140,6 +144,7 @@ export function createSessionBook(
       firstMs: Number.POSITIVE_INFINITY,
       lastMs: Number.NEGATIVE_INFINITY,
       touchedMs: nowMs,
+      isCounted: false,
       revision: 1,
       storedRevision: 0,
     }
@@ -208,6 +213,8 @@ export function confirm(session: Session, stored: StoredSession, revision: numbe
       stored.endedMs ?? session.startedMs,
       session.lastMs,
     )
+    // Points had moved an end that only the store knew.
+    if (session.endedMs > (stored.endedMs ?? Number.POSITIVE_INFINITY)) session.revision += 1
   }
 }
 

@@ -41,11 +41,15 @@ left join lateral (
   order by p.recorded_at desc limit 1
 ) newest on true`
 
+const NEWEST_SESSION = `s.status, (extract(epoch from s.started_at) * 1000)::float8 as session_ms`
+
 /** Everything the hub has to know of these devices when they connect; unknown ids are left out. */
 export async function readCredentials(run: Run, ids: readonly number[]): Promise<DeviceCredentials[]> {
   const parameters = [column(ids, (id) => id)]
   const rows = await run(
-    `select ${COLUMNS} from devices d join users u on u.id = d.user_id ${NEWEST} where d.id = any($1::int[])`,
+    `select ${COLUMNS}, ${NEWEST_SESSION} from devices d join users u on u.id = d.user_id ${NEWEST}
+     left join sessions s on s.id = newest.session_id
+     where d.id = any($1::int[])`,
     parameters,
   )
   const sessions = await readRecentSessions(run, ids, RECENT_SESSIONS)
@@ -57,7 +61,12 @@ export async function readCredentials(run: Run, ids: readonly number[]): Promise
       id,
       userId: row.user_id as number,
       lastSeenMs: row.last_seen_ms as number | null,
-      newest: values && { sessionId: row.session_id as number, values },
+      newest: values && {
+        sessionId: row.session_id as number,
+        sessionMs: row.session_ms as number,
+        sessionStatus: row.status as SessionStatus,
+        values,
+      },
       sessions: sessions.filter((session) => session.deviceId === id),
       keyHash: row.device_key_hash as string | null,
       isActive: row.is_active as boolean,
@@ -85,7 +94,7 @@ export async function readDeviceIds(
 /** Devices as a snapshot shows them when the hub does not hold them: offline, and nothing counted yet. */
 export async function readRecords(run: Run, ids: readonly number[]): Promise<DeviceRecord[]> {
   const rows = await run(
-    `select ${COLUMNS}, s.status, (extract(epoch from s.started_at) * 1000)::float8 as session_ms
+    `select ${COLUMNS}, ${NEWEST_SESSION}
      from devices d join users u on u.id = d.user_id ${NEWEST}
      left join sessions s on s.id = newest.session_id
      where d.id = any($1::int[]) and d.deleted_at is null and d.is_active`,

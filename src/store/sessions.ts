@@ -77,14 +77,18 @@ with ${GIVEN},
 kept as (
   update sessions s set
     -- Another session may have started at that very moment; then this one keeps its own start.
-    started_at = case when g.automatic and g.started_at < s.started_at
+    started_at = case when g.started_at < s.started_at
+                       and (g.automatic or exists (select from automatic_sessions a where a.session_id = s.id))
                        and not exists (select from sessions o
                                        where o.device_id = s.device_id and o.started_at = g.started_at)
                       then g.started_at else s.started_at end,
     status = case when s.status <> 'ended' and g.updated_at > s.updated_at then g.status else s.status end,
     ended_at = case when s.status = 'ended' or (g.status = 'ended' and g.updated_at > s.updated_at)
                     then greatest(s.ended_at, g.ended_at) end,
-    updated_at = case when s.status <> 'ended' then greatest(s.updated_at, g.updated_at) else s.updated_at end
+    updated_at = case when s.status = 'ended' then s.updated_at
+                      -- An earlier start of what is still active is when it became so.
+                      when g.automatic and g.started_at < s.started_at then g.updated_at
+                      else greatest(s.updated_at, g.updated_at) end
   from given g
   where s.id = g.id and s.device_id = g.device_id
   returning s.*, g.i, g.automatic
@@ -216,6 +220,7 @@ export async function readRecentSessions(
       firstMs: lastMs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : stored.startedMs,
       lastMs,
       touchedMs: (row.touched_ms as number | null) ?? stored.statusMs,
+      isCounted: true,
       revision: 1,
       storedRevision: 1,
     }
