@@ -1,0 +1,69 @@
+/**
+ * The writer in miniature: one batch at a time in each lane, and a database that is a handful of variables. It
+ * finishes a batch when the script says so.
+ */
+import type { Backlog, Entry } from '../../src/core/backlog.ts'
+import type { Kept } from '../../src/core/device.ts'
+import { confirm, isUnstored, type Session, type StoredSession } from '../../src/core/sessions.ts'
+
+/** What a statement says of a session, as it was when its batch was taken. */
+interface Write {
+  session: Session
+  row: StoredSession
+  revision: number
+}
+
+export function createWriter<Owner>(backlog: Backlog<Owner>, onStored: (entries: Entry<Owner>[]) => void) {
+  const writing = Array.from({ length: backlog.laneCount }, () => ({
+    entries: [] as Entry<Owner>[],
+    writes: [] as Write[],
+  }))
+  const rows = new Map<Session, StoredSession>()
+  let lastSessionId = 0
+  return { take, finish, writeAll, lanesOf, stored }
+
+  function take(lane: number, rowsMax: number): void {
+    if (writing[lane]!.entries.length > 0) return
+    const entries = backlog.take(lane, rowsMax)
+    writing[lane] = { entries, writes: entries.flatMap(({ kept }) => writesOf(kept)) }
+  }
+
+  function finish(lane: number): void {
+    const { entries, writes } = writing[lane]!
+    writing[lane] = { entries: [], writes: [] }
+    for (const { session, row, revision } of writes) {
+      lastSessionId += 1
+      const stored = { ...row, id: session.id || lastSessionId }
+      rows.set(session, stored)
+      confirm(session, stored, revision)
+    }
+    for (const entry of entries) backlog.done(entry)
+    onStored(entries)
+  }
+
+  /** Every lane finishes what it is at, and then whatever waits. */
+  function writeAll(): void {
+    for (let lane = 0; lane < backlog.laneCount; lane++) {
+      finish(lane)
+      take(lane, Number.POSITIVE_INFINITY)
+      finish(lane)
+    }
+  }
+
+  /** What the database has of a session. */
+  function stored(session: Session): StoredSession | undefined {
+    return rows.get(session)
+  }
+
+  /** In how many lanes the device is being written. */
+  function lanesOf(deviceId: number): number {
+    return writing.filter(({ entries }) => entries.some(({ device }) => device.id === deviceId)).length
+  }
+}
+
+/** Sessions that the store has to learn of, with what it learns. */
+function writesOf(kept: Kept): Write[] {
+  const sessions = new Set(kept.changed.filter(isUnstored))
+  for (const session of kept.sessionOf) if (session.id === 0) sessions.add(session)
+  return [...sessions].map((session) => ({ session, row: { ...session }, revision: session.revision }))
+}
