@@ -34,7 +34,7 @@ export function createChanges(options: ChangesOptions) {
     roster
       .describe([row.id])
       .then((describe) => {
-        const [record] = describe([row.id])
+        const [record] = describe([row.id]).records
         if (record) audience.publish(row.userId, row.id, encodeDeviceRecord(record))
       })
       .catch(options.onAway)
@@ -49,6 +49,7 @@ export function createChanges(options: ChangesOptions) {
   /** The device was deleted or deactivated (D13). */
   function onDeviceGone(row: DeviceRow): void {
     admission.noteChange(row.id)
+    roster.noteGone(row.id)
     const gone = encodeGone(row.id)
     audience.publish(row.userId, row.id, gone)
     audience.tellLagging(row.userId, row.id, gone)

@@ -13,7 +13,7 @@ const limit = (value: number, min: number, max: number) => ({ value, min, max })
  */
 const LIMITS = {
   // Connections
-  devicesMax: limit(10_000, 1, 1_000_000),
+  devicesMax: limit(5_000, 1, 1_000_000),
   viewersMax: limit(5_000, 1, 1_000_000),
   adminsMax: limit(100, 1, 10_000),
   helloTimeoutMs: limit(5_000, 100, 60_000),
@@ -37,7 +37,7 @@ const LIMITS = {
 
   // Points on their way into the database
   windowPointsMax: limit(4_000, 1, 1_000_000),
-  backlogPointsMax: limit(4_000_000, 1_000, 1_000_000_000),
+  backlogPointsMax: limit(1_500_000, 1_000, 1_000_000_000),
   writeRowsMax: limit(2_000, 1, 30_000),
   writeTimeoutMs: limit(15_000, 500, 120_000),
   writerLanes: limit(2, 1, 8),
@@ -106,12 +106,17 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 /** Read by the client commands and ignored by the hub. */
 const CLIENT_SETTINGS = ['ALZY_URL', 'ALZY_TOKEN']
 
+const DATABASE_URL_EXAMPLE = 'postgres://user:password@host:5432/database'
+
 const SETTINGS = {
   ALZY_HOST: z.string().min(1).default('127.0.0.1'),
   ALZY_PORT: whole(0, 65_535).default(9001),
   DATABASE_URL: z
     .string()
-    .regex(/^postgres(ql)?:\/\//, 'must look like postgres://user:password@host:5432/database')
+    .refine(
+      isDatabaseUrl,
+      `must look like ${DATABASE_URL_EXAMPLE}, with # ? / and @ in a password written as %23 %3F %2F %40`,
+    )
     .optional(),
   ALZY_DATA_DIR: z.string().min(1).default('./.alzy'),
   ALZY_SECRET: z
@@ -202,6 +207,11 @@ function whole(min: number, max: number) {
     .regex(/^\d+$/, range)
     .transform(Number)
     .pipe(z.number(range).min(min, range).max(max, range))
+}
+
+/** Several hosts, separated by commas, are checked by the first, as the driver does. */
+function isDatabaseUrl(text: string): boolean {
+  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(text.replace(/,[^/@?]*/, ''))
 }
 
 /** `frameBytesMax` → `ALZY_FRAME_BYTES_MAX`. */

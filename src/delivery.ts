@@ -35,6 +35,7 @@ export function createDelivery(options: DeliveryOptions) {
   const suspects = new LRUCache<number, Bucket>({
     max: SUSPECTS_MAX,
     ttl: SUSPECT_MS,
+    ttlAutopurge: true,
     dispose: (_, deviceId) => backlog.suspect(deviceId, false),
   })
   return { stored }

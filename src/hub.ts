@@ -58,6 +58,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const random = Math.random
   const tokens = createTokens(config.secret ?? (await ensureSecret(config.dataDir)), limits)
   let store: Store | null = null
+  let isRateDue = false
+  let asking: Promise<boolean> | null = null
   let writer: Writer | null = null
   let fail: (error: Error) => void = () => {}
   const failed = new Promise<Error>((resolve) => {
@@ -76,6 +78,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     viewersOnSnapshots: viewers.count - viewers.liveCount,
     backlogPoints: backlog.points,
     backlogFrames: backlog.frames,
+    backlogAgeMs: backlogAgeMs(),
     windowPointsHeld: credit.heldPoints,
     devicesHeld: fleet.count,
     lanesAway: writer?.awayLanes ?? backlog.laneCount,
@@ -99,7 +102,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // Sockets
   const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
   const audience = createAudience(server, counts)
-  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, now)
+  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, () => performance.now())
   const login = createLogin(tokens, directory, now)
   const admission = createAdmission({ fleet, readDevice, builtMs: builtMs(), onAway, now })
   const devices = createDeviceSocket({
@@ -125,7 +128,9 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     login,
     findDevices: roster.find,
     describe: roster.describe,
-    onWatch: () => devices.tellRates(),
+    onWatch: () => {
+      isRateDue = true
+    },
     onFault: onAway,
     now,
   })
@@ -181,6 +186,9 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       deadlines.check()
       viewers.check()
       admins.check()
+      // Once for however many viewers came or went.
+      if (isRateDue) devices.tellRates()
+      isRateDue = false
     }),
     every(SECOND_MS, () => {
       devices.pauseLate()
@@ -194,8 +202,9 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
 
   async function open(): Promise<void> {
     const opened = await openStore({ ...config, log, random }, opening.signal)
+    // Before anybody is admitted, the clock is compared with what is stored.
+    admission.noteReceived((await patiently(() => readNewestReceivedMs(opened.read))) ?? 0)
     store = opened
-    admission.noteReceived((await readNewestReceivedMs(read)) ?? 0)
     opened.failed.then((error) => fail(error))
     writer = createWriter({
       backlog,
@@ -246,12 +255,37 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     if (!device.isGone) audience.publish(device.userId, device.id, frame)
   }
 
-  async function isReady(): Promise<boolean> {
-    if (writer === null || writer.awayLanes > 0) return false
-    return read('select 1').then(
-      () => true,
-      () => false,
+  function backlogAgeMs(): number {
+    const nowMs = now()
+    return Math.max(
+      ...Array.from({ length: backlog.laneCount }, (_, lane) => nowMs - (backlog.oldestMs(lane) ?? nowMs)),
     )
+  }
+
+  /** One question at a time, however many ask. */
+  function isReady(): Promise<boolean> {
+    if (writer === null || writer.awayLanes > 0) return Promise.resolve(false)
+    asking ??= read('select 1')
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => {
+        asking = null
+      })
+    return asking
+  }
+
+  async function patiently<T>(step: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await step()
+      } catch (error) {
+        if (blame(codeOf(error)) !== 'database' || opening.signal.aborted) throw error
+        onAway(error)
+        await pause(SECOND_MS)
+      }
+    }
   }
 
   function isOriginAllowed(origin: string, host: string): boolean {

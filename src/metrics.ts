@@ -46,6 +46,7 @@ export const GAUGES = {
   viewersOnSnapshots: 'Viewers that are served snapshots at their own pace',
   backlogPoints: 'Points that wait for the writer or are being written',
   backlogFrames: 'Frames that wait for the writer or are being written',
+  backlogAgeMs: 'How long the oldest frame has waited for the writer',
   windowPointsHeld: 'Points that devices may have in flight, used or not',
   devicesHeld: 'Devices in memory, connected or not',
   lanesAway: 'Writer lanes whose database is away',

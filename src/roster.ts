@@ -1,7 +1,9 @@
 /** Devices as viewers are shown them: as they are in memory, and as the database knows them where they are not. */
+import { LRUCache } from 'lru-cache'
 import { recordOf } from './core/device.ts'
 import type { Fleet } from './core/fleet.ts'
 import type { DeviceRecord } from './protocol/encode.ts'
+import type { Describe } from './sockets/viewer.ts'
 
 export interface RosterOptions {
   fleet: Fleet
@@ -11,10 +13,14 @@ export interface RosterOptions {
 }
 
 const PAGE_MAX = 5_000
+/** Devices deleted during a read that are remembered; a read takes milliseconds. */
+const GONE_MAX = 10_000
 
 /** Both functions reject when the database is away. */
 export function createRoster({ fleet, readIds, readRecords }: RosterOptions) {
-  return { find, describe }
+  const gone = new LRUCache<number, number>({ max: GONE_MAX })
+  let serial = 0
+  return { find, describe, noteGone }
 
   async function find(userIds: readonly number[] | null): Promise<number[]> {
     const ids: number[] = []
@@ -26,19 +32,33 @@ export function createRoster({ fleet, readIds, readRecords }: RosterOptions) {
   }
 
   /**
-   * Reads what is not in memory; the function that it resolves with adds what is, as it is at that moment. Devices
-   * that are gone are left out.
+   * Reads what is not in memory; the function that it resolves with adds what is, as it is at that moment, and says
+   * which of the wanted ids were neither. Devices that are gone are left out.
    */
-  async function describe(ids: readonly number[]): Promise<(wanted: readonly number[]) => DeviceRecord[]> {
+  async function describe(ids: readonly number[]): Promise<Describe> {
+    const before = serial
     const unheld = ids.filter((id) => fleet.get(id) === undefined)
     const rows = unheld.length === 0 ? [] : await readRecords(unheld)
-    const records = new Map(rows.map((record) => [record.deviceId, record]))
-    return (wanted) =>
-      wanted.flatMap((id) => {
+    const read = new Map<number, DeviceRecord | null>(unheld.map((id) => [id, null]))
+    for (const record of rows) read.set(record.deviceId, record)
+    return (wanted) => {
+      const records: DeviceRecord[] = []
+      const unread: number[] = []
+      for (const id of wanted) {
         const device = fleet.get(id)
-        if (device !== undefined) return device.isGone ? [] : [recordOf(device)]
-        return records.get(id) ?? []
-      })
+        if (device?.isGone || (gone.get(id) ?? 0) > before) continue
+        const record = device === undefined ? read.get(id) : recordOf(device)
+        if (record === undefined) unread.push(id)
+        else if (record !== null) records.push(record)
+      }
+      return { records, unread }
+    }
+  }
+
+  /** The device was deleted or deactivated: what a read under way has found of it does not count. */
+  function noteGone(id: number): void {
+    serial += 1
+    gone.set(id, serial)
   }
 }
 

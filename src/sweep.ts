@@ -8,7 +8,7 @@ export interface SweepOptions<Owner> {
   backlog: Backlog<Owner>
   /** Devices with idle sessions, as the database sees it, so many at most. */
   findIdle: (nowMs: number, countMax: number) => Promise<number[]>
-  readDevice: (id: number) => Promise<KnownDevice | undefined>
+  readDevice: (id: number) => Promise<(KnownDevice & { isActive: boolean }) | undefined>
   now: () => number
 }
 
@@ -26,6 +26,8 @@ export function createSweep<Owner>({ fleet, backlog, findIdle, readDevice, now }
       const known = await readDevice(id)
       if (known === undefined) continue
       const device = fleet.hold(known, now())
+      // Its sessions end, but nothing of it goes live (D13).
+      if (!known.isActive) device.isGone = true
       endIdle(device)
       fleet.release(device)
     }

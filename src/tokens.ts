@@ -3,7 +3,7 @@
  * looked up elsewhere; a token only says who it is.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { errors, jwtVerify, SignJWT } from 'jose'
 
@@ -85,11 +85,15 @@ const SECRET_BYTES = 32
 export async function ensureSecret(dataDir: string): Promise<string> {
   const file = path.join(dataDir, SECRET_FILE)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const draft = `${file}.${process.pid}`
   try {
-    // Exclusive: of two processes that start at once, one writes and both read the same.
-    await writeFile(file, `${randomBytes(SECRET_BYTES).toString('hex')}\n`, { mode: 0o600, flag: 'wx' })
+    // Whole or not at all; and of two processes that start at once, one links and both read the same.
+    await writeFile(draft, `${randomBytes(SECRET_BYTES).toString('hex')}\n`, { mode: 0o600 })
+    await link(draft, file)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await rm(draft, { force: true })
   }
   return readSecret(dataDir)
 }

@@ -35,13 +35,12 @@ export async function serve(
     if (io.signal.aborted) resolve(null)
     io.signal.addEventListener('abort', () => resolve(null), { once: true })
   })
-  const trouble = hub.ready.then(
-    async () => {
+  const trouble = hub.ready
+    .then(async () => {
       stopBeside = await whenReady?.(hub, config)
       return hub.failed
-    },
-    (error: Error) => error,
-  )
+    })
+    .catch((error: Error) => error)
   const reason = await Promise.race([stopped, trouble])
   if (reason === null) log.info({}, 'stopping')
   else if (!(reason instanceof StartError)) log.fatal({ stack: reason.stack }, reason.message)

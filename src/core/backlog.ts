@@ -97,7 +97,7 @@ export function createBacklog<Owner>(lanes: number) {
     else suspects.delete(deviceId)
   }
 
-  /** When the oldest entry that nobody has taken was received, per lane; null where none waits. */
+  /** When the oldest entry of a lane that nobody has taken was received; null where none waits. */
   function oldestMs(lane: number): number | null {
     return waiting[lane]![0]?.receivedMs ?? null
   }

@@ -27,6 +27,7 @@ export function createLane(limits: LaneLimits) {
   let demotedMs = Number.NEGATIVE_INFINITY
   return {
     ticked,
+    missed,
     seen,
     judge,
     demote,
@@ -51,6 +52,11 @@ export function createLane(limits: LaneLimits) {
 
   function ticked(number: number, nowMs: number): void {
     tick = number
+    tickSentMs = nowMs
+  }
+
+  /** A TICK did not fit into the buffer: there is nothing to wait for, but a while to wait. */
+  function missed(nowMs: number): void {
     tickSentMs = nowMs
   }
 

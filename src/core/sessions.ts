@@ -167,13 +167,18 @@ export function createSessionBook(
 
   function forgetOldest(): void {
     if (sessions.length <= RECENT_MAX) return
-    let oldest = -1
-    for (let i = 0; i < sessions.length; i++) {
-      const session = sessions[i]!
-      if (session.status !== 'ended' || isUnstored(session)) continue
-      if (oldest === -1 || session.startedMs < sessions[oldest]!.startedMs) oldest = i
+    const oldest = oldestStored((session) => session.status === 'ended') ?? oldestStored(() => true)
+    if (oldest !== null) sessions.splice(sessions.indexOf(oldest), 1)
+  }
+
+  /** The store knows it, and tells when it is named again. */
+  function oldestStored(mayGo: (session: Session) => boolean): Session | null {
+    let oldest: Session | null = null
+    for (const session of sessions) {
+      if (isUnstored(session) || !mayGo(session)) continue
+      if (oldest === null || session.startedMs < oldest.startedMs) oldest = session
     }
-    if (oldest !== -1) sessions.splice(oldest, 1)
+    return oldest
   }
 }
 

@@ -60,7 +60,7 @@ const NEW_USER = z.strictObject({
   name: name.optional(),
   role: z.enum(['user', 'admin']).default('user'),
 })
-const USER_QUERY = z.strictObject({ email: z.string().min(1).optional(), ...page })
+const USER_QUERY = z.strictObject({ email: name.optional(), ...page })
 const NEW_DEVICE = z.strictObject({
   name,
   userId: id.optional(),

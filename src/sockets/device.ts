@@ -158,6 +158,10 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       })
       return
     }
+    if (frame.type !== TYPE.points && frame.type !== TYPE.session && !link.device.frames.take(1, now())) {
+      counts.limitsExceeded += 1
+      return link.peer.end(CLOSE.limit)
+    }
     switch (frame.type) {
       case TYPE.points:
         return points(link, link.device, frame)
@@ -184,6 +188,11 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       return link.peer.end(admission.close)
     }
     const { device } = admission
+    if (device.isGone) {
+      counts.helloRefused += 1
+      link.peer.end(CLOSE.refused)
+      return options.release(device)
+    }
     // What earlier connections left behind counts too, or reconnecting would be a way around the window.
     const window = device.pendingPoints > limits.windowPointsMax ? null : credit.open()
     if (window === null) {
@@ -309,11 +318,11 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   function acknowledge(link: DeviceLink, rejected: Rejected[]): void {
     const window = link.window!
     if (!link.peer.isOpen) return
+    window.grant()
     // Before the ACK that covers their frames, in ACKs that cover nothing new (D4).
     while (rejected.length > REJECTED_PER_ACK_MAX) {
       sendAck(link, link.ackedSeq, rejected.splice(0, REJECTED_PER_ACK_MAX))
     }
-    window.grant()
     link.ackedSeq = window.settledSeq
     sendAck(link, link.ackedSeq, rejected)
     if (link.isLeaving && window.unsettledPoints === 0) link.peer.end(CLOSE.normal)
@@ -328,6 +337,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
 
   /** BYE: commit, send the last ACK, close (D12). */
   function leave(link: DeviceLink): void {
+    if (link.isLeaving) return
     link.isLeaving = true
     if (link.window!.unsettledPoints === 0) return link.peer.end(CLOSE.normal)
     setTimeout(() => link.peer.end(CLOSE.normal), limits.closeTimeoutMs)

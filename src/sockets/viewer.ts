@@ -43,6 +43,9 @@ export interface Viewer extends Listener {
   hasLostFrames: boolean
 }
 
+/** Records of these devices as they are now, and the ids among them that nobody has read. */
+export type Describe = (deviceIds: readonly number[]) => { records: DeviceRecord[]; unread: number[] }
+
 /** null: everyone's. `deviceIds` narrows it. */
 interface Subscription {
   userIds: readonly number[] | null
@@ -69,8 +72,8 @@ export interface ViewerSocketOptions {
   login: LoginCheck
   /** Ids of the devices of these users (null: of everyone); rejects when the database is away. */
   findDevices: (userIds: readonly number[] | null) => Promise<number[]>
-  /** Devices as they are now. Those in memory are read when the promise resolves, not before. */
-  describe: (deviceIds: readonly number[]) => Promise<(deviceIds: readonly number[]) => DeviceRecord[]>
+  /** Devices as they are now: see roster.ts. */
+  describe: (deviceIds: readonly number[]) => Promise<Describe>
   /** A device may have gained its first viewer or lost its last one. */
   onWatch: () => void
   onFault: (error: unknown) => void
@@ -207,7 +210,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       viewer.peer.send(encodeError(CLOSE_NOT_ALLOWED, 'only admins may watch other users', null))
       return
     }
-    const ofUsers = isOwn ? [user.id] : userIds!.length === 0 ? null : [...new Set(userIds)]
+    const ofUsers = isOwn ? [user.id] : userIds!.length === 0 ? null : [...new Set(userIds)].filter(isId)
     viewer.subscription = { userIds: ofUsers, deviceIds }
     start(viewer, snap(viewer))
   }
@@ -219,10 +222,22 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   /** Leaves the live stream and begins a complete snapshot of the subscription. */
   async function snap(viewer: Viewer): Promise<void> {
-    const { userIds, deviceIds } = viewer.subscription!
     viewer.request += 1
-    const { request } = viewer
+    // Whoever asks again and again has one look at the database under way, not many.
+    if (viewer.isPreparing) return
     viewer.isPreparing = true
+    try {
+      while (!(await prepare(viewer)) && viewer.peer.isOpen);
+    } finally {
+      viewer.isPreparing = false
+    }
+    await pump(viewer)
+  }
+
+  /** False when the viewer has asked for something else meanwhile. */
+  async function prepare(viewer: Viewer): Promise<boolean> {
+    const { request } = viewer
+    const { userIds, deviceIds } = viewer.subscription!
     audience.leave(viewer)
     viewer.lane.restart()
     viewer.changed.clear()
@@ -230,13 +245,12 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     // changes before the database is asked, or one in between would be lost.
     if (deviceIds === null) enter(viewer, userIds === null ? [EVERYONE] : userIds.map(userTopic))
     const visible = await options.findDevices(userIds)
-    if (viewer.request !== request || !viewer.peer.isOpen) return
+    if (viewer.request !== request || !viewer.peer.isOpen) return false
     const wanted = deviceIds && new Set(deviceIds)
     const shown = wanted === null ? visible : visible.filter((id) => wanted.has(id))
     if (wanted !== null) enter(viewer, shown.map(deviceTopic))
     viewer.snapshot.begin(shown)
-    viewer.isPreparing = false
-    await pump(viewer)
+    return true
   }
 
   function enter(viewer: Viewer, topics: string[]): void {
@@ -256,11 +270,15 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       const describe = await options.describe(ids)
       if (viewer.request !== request || !viewer.peer.isOpen) return
       // From here to the end nothing waits, so no change can slip between the records and the live stream.
-      const { packed, left } = snapshot.pack(describe(ids))
+      const { packed, left } = snapshot.pack(describe(ids).records)
       const isShown = wasComplete || (snapshot.isComplete && left.length === 0)
-      if (isShown && viewer.lane.mayReturn) {
-        finish(viewer, packed, [...left, ...describe(snapshot.rest())])
+      // What changed meanwhile, and was not read: it has to be before the viewer goes live.
+      const { records, unread } = describe(snapshot.rest())
+      if (isShown && viewer.lane.mayReturn && unread.length === 0) {
+        finish(viewer, packed, [...left, ...records])
       } else {
+        for (const { deviceId } of records) viewer.changed.add(deviceId)
+        for (const deviceId of unread) viewer.changed.add(deviceId)
         snapshot.putBack(left)
         if (packed.length > 0) sendPart(viewer, packed, false)
       }
@@ -292,8 +310,8 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   function sendTick(viewer: Viewer): void {
     tick += 1
-    viewer.lane.ticked(tick, clock())
-    send(viewer, encodeTick(tick))
+    if (send(viewer, encodeTick(tick))) viewer.lane.ticked(tick, clock())
+    else viewer.lane.missed(clock())
   }
 
   /** Time as far as the hub attended to it. */
@@ -324,10 +342,10 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       counts.viewersTooSlow += 1
       return viewer.peer.end(CLOSE.slow)
     }
-    if (viewer.hasLostFrames) recover(viewer)
-    else if (verdict === 'late' && lane.isLive) demote(viewer)
+    if (verdict === 'late' && lane.isLive) demote(viewer)
     if (!lane.isTickDue(attendedMs)) return
-    if (lane.isLive || viewer.subscription === null) sendTick(viewer)
+    if (viewer.hasLostFrames && viewer.subscription !== null) recover(viewer)
+    else if (lane.isLive || viewer.subscription === null) sendTick(viewer)
     else start(viewer, pump(viewer))
   }
 
@@ -340,7 +358,6 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   /** Frames were lost for want of room: only a complete snapshot makes up for them. */
   function recover(viewer: Viewer): void {
     viewer.hasLostFrames = false
-    if (viewer.subscription === null) return
     if (viewer.lane.isLive) demote(viewer)
     start(viewer, snap(viewer))
   }
@@ -351,8 +368,10 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     viewer.hasLostFrames = true
   }
 
-  function send(viewer: Viewer, frame: Uint8Array): void {
-    if (!viewer.peer.send(frame)) viewer.hasLostFrames = true
+  function send(viewer: Viewer, frame: Uint8Array): boolean {
+    const isSent = viewer.peer.send(frame)
+    if (!isSent) viewer.hasLostFrames = true
+    return isSent
   }
 
   function start(viewer: Viewer, work: Promise<void>): void {
@@ -387,6 +406,13 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   function closeAll(reason: Close): void {
     for (const viewer of [...viewers]) viewer.peer.end(reason)
   }
+}
+
+const ID_MAX = 2 ** 31 - 1
+
+/** What cannot be an id is nobody's, and is left out silently like everything that may not be seen. */
+function isId(id: number): boolean {
+  return id >= 1 && id <= ID_MAX
 }
 
 /** ERROR code of V5; the socket stays open. */

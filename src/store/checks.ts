@@ -1,4 +1,5 @@
 /** What a database must be before the hub trusts it with points; each refusal says what to do. */
+import { blame } from '../core/blame.ts'
 import { type Connection, codeOf, type Run } from './connection.ts'
 import { StartError } from './startError.ts'
 
@@ -49,9 +50,15 @@ export async function ensureExtensions(connection: Connection): Promise<string |
     await create(connection, 'postgis_topology')
     return null
   } catch (error) {
-    if (error instanceof StartError) return error.message
-    throw error
+    if (!(error instanceof StartError) && blame(codeOf(error)) === 'database' && !isServerDisk(error))
+      throw error
+    return (error as Error).message
   }
+}
+
+/** A file of the extension is missing on the server: waiting does not bring it. */
+function isServerDisk(error: unknown): boolean {
+  return codeOf(error)?.startsWith('58') ?? false
 }
 
 async function create(connection: Connection, extension: string): Promise<void> {

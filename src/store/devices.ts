@@ -1,6 +1,7 @@
 /** What the hub reads and writes of devices: for HELLO, for snapshots, for the API, and last_seen_at. */
 import type { KnownDevice } from '../core/device.ts'
 import type { DeviceChange, DeviceRow, NewDevice } from '../core/directory.ts'
+import type { Session } from '../core/sessions.ts'
 import type { DeviceRecord } from '../protocol/encode.ts'
 import {
   type DeviceColor,
@@ -52,7 +53,10 @@ export async function readCredentials(run: Run, ids: readonly number[]): Promise
      where d.id = any($1::int[])`,
     parameters,
   )
-  const sessions = await readRecentSessions(run, ids, RECENT_SESSIONS)
+  const sessions = new Map<number, Session[]>(ids.map((id) => [id, []]))
+  for (const session of await readRecentSessions(run, ids, RECENT_SESSIONS)) {
+    sessions.get(session.deviceId)?.push(session)
+  }
   return rows.map((row) => {
     const id = row.id as number
     const values = newestValues(row)
@@ -67,7 +71,7 @@ export async function readCredentials(run: Run, ids: readonly number[]): Promise
         sessionStatus: row.status as SessionStatus,
         values,
       },
-      sessions: sessions.filter((session) => session.deviceId === id),
+      sessions: sessions.get(id) ?? [],
       keyHash: row.device_key_hash as string | null,
       isActive: row.is_active as boolean,
     }

@@ -1,26 +1,38 @@
 /**
- * One queue in front of the embedded database's single connection: one statement at a time, the writer's
- * first. Counting from the start of execution, each has its own watchdog in connection.ts.
+ * A queue in front of connections that run one statement each: so many at a time, and each with its watchdog
+ * counting from the start of execution (connection.ts), not from when it was asked for.
  */
 import type { Run } from './connection.ts'
 
-export function createGate(run: Run) {
-  const first: (() => void)[] = []
-  const rest: (() => void)[] = []
-  let isBusy = false
-  return { write: through(first), read: through(rest) }
+/** Statements in a row that go before a read that waits. */
+const WRITES_IN_A_ROW_MAX = 4
+
+/** The writer's statements go first, but reads are never starved. */
+export function createGate(run: Run, atOnceMax: number) {
+  const writes: (() => void)[] = []
+  const reads: (() => void)[] = []
+  let running = 0
+  let writesInARow = 0
+  return { write: through(writes), read: through(reads) }
 
   function through(queue: (() => void)[]): Run {
     return async (text, parameters) => {
-      if (isBusy) await new Promise<void>((resolve) => queue.push(resolve))
-      isBusy = true
+      if (running >= atOnceMax) await new Promise<void>((resolve) => queue.push(resolve))
+      else running += 1
       try {
         return await run(text, parameters)
       } finally {
-        const next = first.shift() ?? rest.shift()
-        if (next === undefined) isBusy = false
+        // Its place goes to the next one, or is free.
+        const next = take()
+        if (next === undefined) running -= 1
         else next()
       }
     }
+  }
+
+  function take(): (() => void) | undefined {
+    const isReadsTurn = writes.length === 0 || (reads.length > 0 && writesInARow >= WRITES_IN_A_ROW_MAX)
+    writesInARow = isReadsTurn ? 0 : writesInARow + 1
+    return isReadsTurn ? reads.shift() : writes.shift()
   }
 }

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { blame } from '../core/blame.ts'
 import { type Connection, codeOf, type Run } from './connection.ts'
 import { StartError } from './startError.ts'
 
@@ -40,7 +42,7 @@ export async function readMigrations(directory: string = SQL_DIRECTORY): Promise
   const names = (await readdir(directory)).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).sort()
   return Promise.all(
     names.map(async (name) => {
-      const sql = await readFile(new URL(name, `file://${directory}`), 'utf8')
+      const sql = await readFile(path.join(directory, name), 'utf8')
       const checksum = createHash('sha256').update(sql).digest('hex')
       return { version: Number(name.slice(0, 4)), name: name.slice(5, -4), checksum, sql }
     }),
@@ -87,6 +89,8 @@ async function apply(connection: Connection, migration: Migration): Promise<bool
     await connection.runScript(`begin; ${lock()} ${book}\n${sql}\n; commit;`)
     return true
   } catch (error) {
+    // A database that went away comes back without the transaction.
+    if (blame(codeOf(error)) === 'database') throw error
     await connection.runScript('rollback;')
     const { code, table_name } = error as { code?: string; table_name?: string }
     if (code === UNIQUE_VIOLATION && table_name === 'schema_migrations') return false

@@ -183,6 +183,17 @@ export function storedSession(row: Record<string, unknown>): StoredSession {
   }
 }
 
+/** How far back to look for the last point of a session; the device may have recorded much since. */
+const LAST_POINT_ROWS_MAX = 20_000
+
+/** The last point of the session `s`, found on the index that all else uses. The condition saves the search. */
+const LAST_POINT = (deviceId: string, s: string, condition: string) => `
+  select newest.recorded_at, newest.received_at
+  from (select p.session_id, p.recorded_at, p.received_at from points p
+        where ${condition} and p.device_id = ${deviceId} and p.recorded_at >= ${s}.started_at
+        order by p.recorded_at desc limit ${LAST_POINT_ROWS_MAX}) newest
+  where newest.session_id = ${s}.id limit 1`
+
 const READ_RECENT = `
 select r.*, exists (select from automatic_sessions a where a.session_id = r.id) as automatic,
        (extract(epoch from last.recorded_at) * 1000)::float8 as last_ms,
@@ -198,10 +209,8 @@ cross join lateral (
   )
 ) r
 left join lateral (
-  select p.recorded_at, p.received_at from points p
-  where p.device_id = q.device_id and p.session_id = r.id and p.recorded_at >= r.started_at
-  order by p.recorded_at desc limit 1
-) last on r.status <> 'ended'`
+  ${LAST_POINT('q.device_id', 'r', `r.status <> 'ended'`)}
+) last on true`
 
 /** The sessions of each device that are open or started last, up to `perDeviceMax` of each kind. */
 export async function readRecentSessions(
@@ -231,12 +240,10 @@ const FIND_IDLE = `
 select distinct s.device_id from sessions s
 left join automatic_sessions a on a.session_id = s.id
 left join lateral (
-  select greatest(p.recorded_at, p.received_at) as at from points p
-  where p.device_id = s.device_id and p.session_id = s.id and p.recorded_at >= s.started_at
-  order by p.recorded_at desc limit 1
+  ${LAST_POINT('s.device_id', 's', 'true')}
 ) last on true
 where s.status <> 'ended'
-  and greatest(last.at, s.updated_at) <
+  and greatest(last.recorded_at, last.received_at, s.updated_at) <
       to_timestamp(($1::float8 - case when a.session_id is null then $3::float8 else $2::float8 end) / 1000)
 limit $4::int`
 

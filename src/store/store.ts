@@ -94,7 +94,7 @@ async function openEmbeddedStore(options: StoreOptions): Promise<Store> {
     'embedded database: safe when the hub crashes, not when the power fails; set DATABASE_URL for a PostgreSQL server',
   )
   const connection = openConnection(target, connectionOptions(options, 1, limits.writeTimeoutMs))
-  const gate = createGate(connection.run)
+  const gate = createGate(connection.run, 1)
   return {
     read: gate.read,
     writes: [gate.write, gate.write],
@@ -117,7 +117,7 @@ async function openServerStore(options: StoreOptions, target: Target, aborted: A
     openConnection(target, connectionOptions(options, 1, limits.writeTimeoutMs)),
   )
   return {
-    read: reads.run,
+    read: createGate(reads.run, limits.readConnections).read,
     writes: writes.map((connection) => connection.run),
     failed: new Promise(() => {}),
     close: async () => {

@@ -65,7 +65,6 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     get awayLanes() {
       return away.size
     },
-    isAway: (lane: number) => away.has(lane),
   }
 
   /** Resolves when everything offered is stored, or after `timeoutMs`; true when nothing is left. */
