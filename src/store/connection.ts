@@ -36,6 +36,8 @@ const CONNECT_EVERY_MS = 250
 const CONNECT_TIMEOUT_S = 5
 const CLOSE_TIMEOUT_S = 2
 
+const READ_ONLY = '25006'
+
 export class WatchdogError extends Error {
   readonly code = 'WATCHDOG'
 }
@@ -48,15 +50,26 @@ export function openConnection(target: Target, options: ConnectionOptions): Conn
   return { run, runScript, close }
 
   async function run(text: string, parameters: readonly Parameter[] = []): Promise<Result> {
-    const result = await watch(
-      (client) => client.unsafe(text, [...parameters], { prepare: true }) as Promise<Result>,
-    )
+    const result = await attempt(text, parameters)
     // postgres 3.4.9 goes on counting rows where a statement that failed had stopped: the front can be holes.
     if (result.length === 0 || 0 in result) return result
     return Object.assign(
       result.filter(() => true),
       { count: result.count },
     )
+  }
+
+  async function attempt(text: string, parameters: readonly Parameter[]): Promise<Result> {
+    const client = sql
+    try {
+      return await watch(
+        (current) => current.unsafe(text, [...parameters], { prepare: true }) as Promise<Result>,
+      )
+    } catch (error) {
+      // A session that began on a read-only database stays read-only when the database no longer is.
+      if (client === sql && codeOf(error) === READ_ONLY) renew()
+      throw error
+    }
   }
 
   async function runScript(text: string): Promise<void> {
@@ -153,7 +166,9 @@ export function codeOf(error: unknown): string | undefined {
  * values of a row, which are positions of people.
  */
 export function describeError(error: unknown): { code?: string; message: string } {
-  const message = error instanceof Error ? error.message : 'unknown error'
+  const text = error instanceof Error ? error.message : 'unknown error'
   const code = codeOf(error)
+  // A fault of a value quotes the value.
+  const message = code?.startsWith('22') ? text.replace(/".*"/s, '"…"') : text
   return code === undefined ? { message } : { code, message }
 }
