@@ -202,7 +202,11 @@ export function isUnstored(session: Session): boolean {
 export function confirm(session: Session, stored: StoredSession, revision: number): void {
   session.id = stored.id
   session.storedRevision = Math.max(session.storedRevision, revision)
-  if (session.automatic && stored.startedMs < session.startedMs) session.startedMs = stored.startedMs
+  if (session.automatic) {
+    // It was written as it is, so a later start than ours is one that could not move: another session starts then.
+    const isWritten = revision === session.revision
+    if (isWritten || stored.startedMs < session.startedMs) session.startedMs = stored.startedMs
+  }
   if (!stored.automatic) session.automatic = false
   const isLater =
     stored.statusMs > session.statusMs ||

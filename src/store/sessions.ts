@@ -2,7 +2,7 @@
  * The statements that write sessions. A session is created by (device, start), changed by its id, and each
  * statement lets the later op win, so that repeating one or reordering two hubs' is harmless.
  */
-import { confirm, forgetId, type Session, type StoredSession } from '../core/sessions.ts'
+import { confirm, forgetId, isUnstored, type Session, type StoredSession } from '../core/sessions.ts'
 import type { SessionStatus } from '../protocol/messages.ts'
 import { column, words } from './arrays.ts'
 import type { Result, Run } from './connection.ts'
@@ -122,6 +122,12 @@ export async function saveSessions(
     CREATE,
     sessions.filter((session) => session.id === 0),
   )
+  // What was found may have changed them: an end that nobody here knew, and that their points have moved.
+  await write(
+    run,
+    CHANGE,
+    sessions.filter((session) => session.id !== 0 && isUnstored(session)),
+  )
 }
 
 async function adopt(run: Run, sessions: readonly Session[], sessionGapMs: number): Promise<void> {
@@ -221,7 +227,11 @@ export async function readRecentSessions(
   const rows = await run(READ_RECENT, [column(deviceIds, (id) => id), perDeviceMax])
   return rows.map((row) => {
     const stored = storedSession(row)
-    const lastMs = (row.last_ms as number | null) ?? stored.endedMs ?? Number.NEGATIVE_INFINITY
+    // An automatic session was made for a point at its start, whether or not that got here.
+    const lastMs =
+      (row.last_ms as number | null) ??
+      stored.endedMs ??
+      (stored.automatic ? stored.startedMs : Number.NEGATIVE_INFINITY)
     return {
       ...stored,
       deviceId: row.device_id as number,

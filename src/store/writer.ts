@@ -6,7 +6,7 @@
 import type { Backlog, Entry } from '../core/backlog.ts'
 import { blame, retryDelayMs } from '../core/blame.ts'
 import { forgetId, isUnstored, type Session } from '../core/sessions.ts'
-import { POINT_STRIDE, REASON } from '../protocol/messages.ts'
+import { POINT_STRIDE, REASON, WHOLE_FRAME } from '../protocol/messages.ts'
 import { codeOf, describeError, type Run } from './connection.ts'
 import { type DeadLetterRow, insertPoints, insertRejected, type PointRow, pointParameters } from './points.ts'
 import { saveSessions } from './sessions.ts'
@@ -106,6 +106,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     const refusals: Refusal<Owner>[] = []
     const sessions = await storeSessions(run, lane, sessionsOf(entries))
     const refusedSessions = new Map(sessions.refused)
+    rejectOps(entries, refusedSessions)
     const storable = rows.filter((row) => {
       const sqlstate = refusedSessions.get(row.session)
       if (sqlstate !== undefined) refusals.push({ row, sqlstate })
@@ -261,6 +262,16 @@ function sessionsOf<Owner>(entries: readonly Entry<Owner>[]): Session[] {
   return [...sessions]
 }
 
+/** A SESSION frame whose session the database refuses is rejected as a whole. */
+function rejectOps<Owner>(entries: readonly Entry<Owner>[], refused: ReadonlyMap<Session, string>): void {
+  for (const { seq, owner, kept } of entries) {
+    const isOp = owner !== null && kept.count === 0 && kept.rejected.length === 0
+    if (isOp && kept.changed.some((session) => refused.has(session))) {
+      kept.rejected.push([seq, WHOLE_FRAME, REASON.database])
+    }
+  }
+}
+
 /** Puts refused rows on the rejected and dead-letter lists of their frames; returns how many by device. */
 function listRefusals<Owner>(refusals: readonly Refusal<Owner>[]): Map<number, number> {
   const refused = new Map<number, number>()
@@ -271,7 +282,8 @@ function listRefusals<Owner>(refusals: readonly Refusal<Owner>[]): Map<number, n
     entry.kept.deadLetters.push({
       reason: REASON.database,
       sqlstate,
-      sessionMs: session.startedMs,
+      // What the device said: an automatic session is the hub's own guess.
+      sessionMs: session.automatic ? null : session.startedMs,
       values: values.slice(at * POINT_STRIDE, (at + 1) * POINT_STRIDE),
     })
     refused.set(entry.device.id, (refused.get(entry.device.id) ?? 0) + 1)
