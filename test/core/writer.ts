@@ -5,6 +5,7 @@
 import type { Backlog, Entry } from '../../src/core/backlog.ts'
 import type { Kept } from '../../src/core/device.ts'
 import { confirm, isUnstored, type Session, type StoredSession } from '../../src/core/sessions.ts'
+import { SESSION_OP } from '../../src/protocol/messages.ts'
 
 /** What a statement says of a session, as it was when its batch was taken. */
 interface Write {
@@ -33,7 +34,7 @@ export function createWriter<Owner>(backlog: Backlog<Owner>, onStored: (entries:
     writing[lane] = { entries: [], writes: [] }
     for (const { session, row, revision } of writes) {
       lastSessionId += 1
-      const stored = { ...row, id: session.id || lastSessionId }
+      const stored = merge(rows.get(session), { ...row, id: session.id || lastSessionId })
       rows.set(session, stored)
       confirm(session, stored, revision)
     }
@@ -66,4 +67,23 @@ function writesOf(kept: Kept): Write[] {
   const sessions = new Set(kept.changed.filter(isUnstored))
   for (const session of kept.sessionOf) if (session.id === 0) sessions.add(session)
   return [...sessions].map((session) => ({ session, row: { ...session }, revision: session.revision }))
+}
+
+/** What a statement leaves in the database: the later op wins, *ended* is final, an end only moves on. */
+function merge(row: StoredSession | undefined, given: StoredSession): StoredSession {
+  if (row === undefined) return given
+  // What the hub made up is active from its first point on, and that may turn out to be an earlier one.
+  const isEarlierStart = row.statusOp === SESSION_OP.start && given.startedMs < row.startedMs
+  const isLater =
+    given.statusMs > row.statusMs || (given.statusMs === row.statusMs && given.statusOp > row.statusOp)
+  const decides = row.status !== 'ended' && (isLater || isEarlierStart) ? given : row
+  return {
+    id: row.id,
+    startedMs: Math.min(row.startedMs, given.startedMs),
+    automatic: row.automatic && given.automatic,
+    status: decides.status,
+    statusMs: decides.statusMs,
+    statusOp: decides.statusOp,
+    endedMs: decides.status === 'ended' ? Math.max(row.endedMs ?? 0, given.endedMs ?? 0) : null,
+  }
 }

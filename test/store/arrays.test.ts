@@ -1,0 +1,22 @@
+/** Arrays as the database reads them: written by hand, so that nothing may enter that would need quoting. */
+import { expect, test } from 'vitest'
+import { column, numbers, words } from '../../src/store/arrays.ts'
+
+test('numbers are written as they are, and what is not a number as NULL', () => {
+  expect(numbers([])).toBe('{}')
+  expect(numbers([1, -2.5, 0, Number.NaN, 9_007_199_254_740_991])).toBe('{1,-2.5,0,NULL,9007199254740991}')
+  expect(column([{ a: 1 }, { a: null }], ({ a }) => a)).toBe('{1,NULL}')
+})
+
+test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('%d is not written', (infinite) => {
+  expect(() => numbers([1, infinite])).toThrow(RangeError)
+})
+
+test('words are written as they are', () => {
+  expect(words([])).toBe('{}')
+  expect(words(['gps', 'a_b'])).toBe('{gps,a_b}')
+})
+
+test.each(['', 'two words', 'a,b', '{a}', '"a"', 'NULL', 'a\\'])('%j is not written as a word', (word) => {
+  expect(() => words(['gps', word])).toThrow(RangeError)
+})
