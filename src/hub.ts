@@ -13,6 +13,7 @@ import { createDelivery } from './delivery.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { CLOSE } from './protocol/closes.ts'
+import { createRights } from './rights.ts'
 import { createRoster } from './roster.ts'
 import { createApi } from './sockets/api.ts'
 import { createAudience } from './sockets/audience.ts'
@@ -31,6 +32,7 @@ import { createGather } from './store/gather.ts'
 import { createLastSeen } from './store/lastSeen.ts'
 import { readIdleDevices } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
+import { readRights } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
 import { createSweep } from './sweep.ts'
 import { createTokens, ensureSecret } from './tokens.ts'
@@ -153,6 +155,10 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     readDevice,
     now,
   })
+  const rights = createRights({
+    holders: [devices, viewers, admins],
+    readRights: (ids) => readRights(read, ids),
+  })
   const api = createApi({
     directory,
     tokens,
@@ -192,6 +198,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }),
     every(SECOND_MS, () => {
       devices.pauseLate()
+      if (store !== null) rights.check().catch(onAway)
       devices.tellRates()
       admins.send()
     }),

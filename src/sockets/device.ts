@@ -37,6 +37,7 @@ import {
   TYPE,
   WHOLE_FRAME,
 } from '../protocol/messages.ts'
+import type { Rights } from '../rights.ts'
 import type { HelloDeadlines } from './hello.ts'
 import type { DeviceLink } from './link.ts'
 import { createPacing, type PacingOptions } from './pacing.ts'
@@ -102,6 +103,8 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     pauseAll: pacing.pauseAll,
     tellRates: pacing.tellRates,
     closeDevice,
+    userIds,
+    enforce,
     goaway,
     closeAll,
     get count() {
@@ -363,6 +366,18 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
 
   function closeDevice(deviceId: number, reason: Close): void {
     linkOf.get(deviceId)?.peer.end(reason)
+  }
+
+  function userIds(): number[] {
+    return [...linkOf.values()].map(({ device }) => device!.userId)
+  }
+
+  /** See rights.ts. */
+  function enforce(rights: Rights): void {
+    for (const { device, peer } of [...linkOf.values()]) {
+      const right = rights.get(device!.userId)
+      if (right !== undefined && !right?.isActive) peer.end(CLOSE.refused)
+    }
   }
 
   /** Before the hub stops: no new points, wait for the ACKs or the close (D12). */

@@ -1,6 +1,7 @@
 /** HELLO of viewers and admins: a token becomes a user, or a reason to close. Role and activity are the database's. */
 import type { Directory, UserRow } from '../core/directory.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
+import type { Right } from '../rights.ts'
 import type { Tokens } from '../tokens.ts'
 
 export type Login = { user: UserRow; expiresMs: number } | { close: Close }
@@ -20,6 +21,12 @@ export function createLogin(tokens: Tokens, directory: Pick<Directory, 'findUser
       return { close: CLOSE.unavailable }
     }
   }
+}
+
+/** Whether a user may keep what was granted at HELLO: active still, and no less than an admin who was one. */
+export function keeps(user: UserRow, right: Right | null | undefined): boolean {
+  if (right === undefined) return true
+  return right?.isActive === true && (user.role !== 'admin' || right.role === 'admin')
 }
 
 export type LoginCheck = ReturnType<typeof createLogin>

@@ -1,19 +1,23 @@
 /** The stats socket (PROTOCOL.md section 4): the hub's figures once a second, for admins. */
+
+import type { UserRow } from '../core/directory.ts'
 import { createLane, type Lane } from '../core/lane.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeViewerFrame } from '../protocol/decode.ts'
 import { encodeGoaway, encodePong, encodeStats, encodeTick, encodeViewerWelcome } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
+import type { Rights } from '../rights.ts'
 import type { HelloDeadlines, Waiting } from './hello.ts'
-import type { LoginCheck } from './login.ts'
+import { keeps, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
 import type { Route } from './server.ts'
 
 export interface Admin {
   peer: Peer
   hello: Waiting
-  isWelcome: boolean
+  /** null until WELCOME. */
+  user: UserRow | null
   expiresMs: number
   lane: Lane
 }
@@ -46,6 +50,8 @@ export function createStatsSocket(options: StatsSocketOptions) {
     route,
     check,
     send,
+    userIds,
+    enforce,
     goaway,
     closeAll,
     get count() {
@@ -78,7 +84,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
     const admin = {
       peer,
       hello,
-      isWelcome: false,
+      user: null,
       expiresMs: Number.POSITIVE_INFINITY,
       lane: createLane(limits),
     }
@@ -88,17 +94,17 @@ export function createStatsSocket(options: StatsSocketOptions) {
 
   function message(admin: Admin, bytes: ArrayBuffer): void {
     const frame = decodeViewerFrame(bytes)
-    if (!admin.isWelcome && frame.type === TYPE.hello && !admin.hello.isDone) {
+    if (admin.user === null && frame.type === TYPE.hello && !admin.hello.isDone) {
       admin.hello.isDone = true
       welcome(admin, frame.token).catch((error) => {
         options.onFault(error)
         admin.peer.end(CLOSE.internal)
       })
-    } else if (admin.isWelcome && frame.type === TYPE.seen) {
+    } else if (admin.user !== null && frame.type === TYPE.seen) {
       admin.lane.seen(frame.tick, now())
-    } else if (admin.isWelcome && frame.type === TYPE.ping) {
+    } else if (admin.user !== null && frame.type === TYPE.ping) {
       admin.peer.send(encodePong(frame.nonce, now()))
-    } else if (!admin.isWelcome || frame.type !== 'ignored') {
+    } else if (admin.user === null || frame.type !== 'ignored') {
       counts.framesMalformed += 1
       const text = frame.type === 'malformed' ? frame.message : 'this frame has no place here'
       admin.peer.malformed(text, null)
@@ -116,7 +122,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
       counts.helloRefused += 1
       return admin.peer.end(CLOSE.refused)
     }
-    admin.isWelcome = true
+    admin.user = user
     admin.expiresMs = expiresMs
     admin.peer.send(
       encodeViewerWelcome({
@@ -133,7 +139,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
   function check(): void {
     const nowMs = now()
     for (const admin of admins) {
-      if (!admin.isWelcome) continue
+      if (admin.user === null) continue
       if (admin.expiresMs <= nowMs) admin.peer.end(CLOSE.tokenExpired)
       else if (admin.lane.judge(nowMs) === 'lost') admin.peer.end(CLOSE.slow)
       else if (admin.lane.isTickDue(nowMs)) {
@@ -147,15 +153,26 @@ export function createStatsSocket(options: StatsSocketOptions) {
   /** To be called once a second. Whoever is late with SEEN skips this one. */
   function send(): void {
     const nowMs = now()
-    const readers = [...admins].filter(({ isWelcome, lane }) => isWelcome && lane.judge(nowMs) === 'fine')
+    const readers = [...admins].filter(({ user, lane }) => user !== null && lane.judge(nowMs) === 'fine')
     if (readers.length === 0) return
     const frame = encodeStats(options.stats())
     for (const admin of readers) admin.peer.send(frame)
   }
 
+  function userIds(): number[] {
+    return [...admins].flatMap(({ user }) => (user === null ? [] : [user.id]))
+  }
+
+  /** See rights.ts. */
+  function enforce(rights: Rights): void {
+    for (const { user, peer } of admins) {
+      if (user !== null && !keeps(user, rights.get(user.id))) peer.end(CLOSE.refused)
+    }
+  }
+
   function goaway(): void {
     const frame = encodeGoaway(0, limits.reconnectSpreadMs)
-    for (const admin of admins) if (admin.isWelcome) admin.peer.send(frame)
+    for (const admin of admins) if (admin.user !== null) admin.peer.send(frame)
   }
 
   function closeAll(reason: Close): void {

@@ -18,9 +18,10 @@ import {
   encodeViewerWelcome,
 } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE, type ViewerFrame } from '../protocol/messages.ts'
+import type { Rights } from '../rights.ts'
 import { type Audience, deviceTopic, EVERYONE, type Listener, userTopic } from './audience.ts'
 import type { HelloDeadlines, Waiting } from './hello.ts'
-import type { LoginCheck } from './login.ts'
+import { keeps, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
 import type { Route } from './server.ts'
 import { createSnapshot, type Snapshot } from './snapshot.ts'
@@ -93,6 +94,8 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     route,
     check,
     forgetDevice,
+    userIds,
+    enforce,
     goaway,
     closeAll,
     get count() {
@@ -389,6 +392,17 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   /** The device is gone: no snapshot shows it any more. */
   function forgetDevice(deviceId: number): void {
     for (const viewer of viewers) viewer.snapshot.drop(deviceId)
+  }
+
+  function userIds(): number[] {
+    return [...viewers].flatMap(({ user }) => (user === null ? [] : [user.id]))
+  }
+
+  /** See rights.ts. */
+  function enforce(rights: Rights): void {
+    for (const { user, peer } of viewers) {
+      if (user !== null && !keeps(user, rights.get(user.id))) peer.end(CLOSE.refused)
+    }
   }
 
   function close(viewer: Viewer): void {

@@ -1,6 +1,7 @@
 /** What the hub reads and writes of users. */
 import type { NewUser, UserRow } from '../core/directory.ts'
 import type { UserRole } from '../protocol/messages.ts'
+import { column } from './arrays.ts'
 import type { Run } from './connection.ts'
 import { isoOrNull } from './devices.ts'
 
@@ -34,6 +35,19 @@ export async function insertUser(run: Run, user: NewUser): Promise<UserRow | nul
     [user.name, user.email, user.role],
   )
   return rows[0] ? userRow(rows[0]) : null
+}
+
+/** What each of these users may do; one who is not there is left out. */
+export async function readRights(
+  run: Run,
+  ids: readonly number[],
+): Promise<Map<number, { role: UserRole; isActive: boolean }>> {
+  const rows = await run('select id, role, is_active from users where id = any($1::int[])', [
+    column(ids, (id) => id),
+  ])
+  return new Map(
+    rows.map((row) => [row.id as number, { role: row.role as UserRole, isActive: row.is_active as boolean }]),
+  )
 }
 
 function userRow(row: Record<string, unknown>): UserRow {

@@ -296,6 +296,33 @@ describeOnEachDatabase(
   },
 )
 
+describeOnEachDatabase('a right that is withdrawn in the database', {}, (on, kind) => {
+  // The embedded database belongs to the hub alone: nobody else can write to it while it runs.
+  test.runIf(kind === 'postgresql')(
+    'closes the sockets of a user who is deactivated, and of the devices',
+    async () => {
+      const [user, bystander] = [await on.hub.addUser(), await on.hub.addUser()]
+      const device = await welcomedDevice(on.hub.ws, await on.hub.addDevice(user))
+      const viewer = await welcomedViewer(on.hub.ws, { token: user.token })
+      const other = await welcomedViewer(on.hub.ws, { token: bystander.token })
+      await on.database.query('update users set is_active = false where id = $1', [user.id])
+      expect((await viewer.closed).code).toBe(4503)
+      expect((await device.closed).code).toBe(4503)
+      expect(other.isOpen()).toBe(true)
+      await other.close()
+    },
+  )
+
+  test.runIf(kind === 'postgresql')('closes the sockets of an admin who is one no longer', async () => {
+    const admin = await on.hub.addUser({ role: 'admin' })
+    const viewer = await welcomedViewer(on.hub.ws, { token: admin.token })
+    viewer.send([SUB, []])
+    await viewer.next(SNAP)
+    await on.database.query(`update users set role = 'user' where id = $1`, [admin.id])
+    expect((await viewer.closed).code).toBe(4503)
+  })
+})
+
 describeOnEachDatabase('an admin', {}, (on: HubUnderTest) => {
   test('may watch everybody, or a user, and hears of everything there', async () => {
     const [admin, alice, bob] = [
