@@ -369,6 +369,27 @@ describe('a device as viewers see it', () => {
   })
 })
 
+describe('a device as viewers see it when the hub begins anew', () => {
+  const newest = {
+    sessionId: 4,
+    sessionMs: NOW_MS - HOUR_MS,
+    sessionStatus: 'ended' as const,
+    values: Float64Array.from(row({ recordedMs: NOW_MS - 5 })),
+  }
+
+  test('has the session of its newest point as it is now, when that is among the recent ones', () => {
+    const session = storedSession({ id: 4, startedMs: NOW_MS - HOUR_MS })
+    const device = newDevice({ newest: { ...newest, sessionStatus: 'active' }, sessions: [session] })
+    keepSessionOp(device, sessionFrame(1, NOW_MS - HOUR_MS, PAUSE, NOW_MS), NOW_MS)
+    expect(recordOf(device).last).toMatchObject({ sessionMs: NOW_MS - HOUR_MS, sessionStatus: 'paused' })
+  })
+
+  test('has it as it was read, when it is not among them', () => {
+    const device = newDevice({ newest, sessions: [storedSession({ id: 9, startedMs: NOW_MS })] })
+    expect(recordOf(device).last).toMatchObject({ sessionMs: NOW_MS - HOUR_MS, sessionStatus: 'ended' })
+  })
+})
+
 describe('the rates of a device', () => {
   const perHour = 3_600
   const framesOnly = (device: Device, count: number, nowMs = NOW_MS) =>
@@ -405,6 +426,13 @@ describe('the rates of a device', () => {
     expect(isWithinRates(device, 1, laterMs)).toBe(true)
     make(device, NOW_MS - 9 * DAY_MS)
     expect(isWithinRates(device, 1, laterMs)).toBe(false)
+  })
+
+  test('count every session that one frame makes', () => {
+    const device = newDevice({}, { deviceSessionsPerHour: 1, deviceSessionsBurst: 3 })
+    send(device, [NOW_MS - 3 * DAY_MS, NOW_MS - 2 * DAY_MS, NOW_MS - DAY_MS], null)
+    expect(device.book.sessions).toHaveLength(3)
+    expect(isWithinRates(device, 1, NOW_MS)).toBe(false)
   })
 
   test('count a session once, however many frames come before it is stored', () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { comeOnline, type Device } from '../../src/core/device.ts'
 import { createFleet, type Fleet } from '../../src/core/fleet.ts'
-import { knownDevice, LIMITS, NOW_MS } from './frames.ts'
+import { HOUR_MS, knownDevice, LIMITS, NOW_MS } from './frames.ts'
 
 const newFleet = (idleDevicesMax = 2) => createFleet({ ...LIMITS, idleDevicesMax })
 
@@ -102,6 +102,19 @@ test('a device that was forgotten comes back with a higher epoch, also when the 
   expect(fleet.get(1)).toBeUndefined()
   const again = fleet.hold(knownDevice({ id: 1 }), NOW_MS - 5_000)
   comeOnline(again, NOW_MS - 5_000)
+  expect(again.epoch).toBeGreaterThan(device.epoch)
+})
+
+test('a device has a higher epoch also when others with lower ones were forgotten after it', () => {
+  const fleet = newFleet(1)
+  const device = hold(fleet, 1)
+  comeOnline(device, NOW_MS + HOUR_MS)
+  device.online = false
+  fleet.release(device)
+  for (const id of [2, 3, 4]) fleet.release(hold(fleet, id))
+  expect(fleet.get(1)).toBeUndefined()
+  const again = hold(fleet, 1)
+  comeOnline(again, NOW_MS)
   expect(again.epoch).toBeGreaterThan(device.epoch)
 })
 

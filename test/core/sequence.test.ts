@@ -9,7 +9,7 @@ import { anyScript, type Script } from './moves.ts'
 import { play } from './play.ts'
 import type { FrameTold, Story } from './story.ts'
 
-const RUNS = 150
+const RUNS = 100
 
 /** Acts out random scripts; a failure prints the seed and the shortest script found. */
 function inEveryPlay(check: (story: Story, script: Script) => void): void {

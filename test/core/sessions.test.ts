@@ -388,6 +388,21 @@ describe('what the store found', () => {
     expect([session.automatic, isUnstored(session)]).toEqual([false, false])
   })
 
+  test('puts a start right that could not move, unless it has moved again since', () => {
+    const book = newBook()
+    const session = keep(book, NOW_MS)
+    store(session)
+    keep(book, NOW_MS - 5)
+    const known = { id: 1, automatic: true, status: 'active' as const, statusOp: START, endedMs: null }
+    const unmoved = { ...known, startedMs: NOW_MS, statusMs: NOW_MS }
+    const written = session.revision
+    keep(book, NOW_MS - 9)
+    confirm(session, unmoved, written)
+    expect(session.startedMs).toBe(NOW_MS - 9)
+    confirm(session, unmoved, session.revision)
+    expect(session.startedMs).toBe(NOW_MS)
+  })
+
   test('may be nothing at all, after a failover: then the session is stored again', () => {
     const session = start(newBook(), NOW_MS)
     store(session)

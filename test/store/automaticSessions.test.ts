@@ -162,7 +162,7 @@ describeOnEachStore('an automatic session', (on) => {
     writingTo(on.store, async (writing) => {
       const step = fc.record({
         at: fc.array(fc.nat(240), { minLength: 1, maxLength: 4 }),
-        next: fc.constantFrom('frame', 'frame', 'batch', 'hub that was started', 'hub that knows nothing'),
+        next: fc.constantFrom('frame', 'frame', 'batch', 'hub that was started'),
       })
       await fc.assert(
         fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 8 }), async (steps) => {
@@ -172,7 +172,6 @@ describeOnEachStore('an automatic session', (on) => {
             const sent = writing.send(hub, minutes(...at))
             if (next !== 'frame') await sent.stored
             if (next === 'hub that was started') hub = await on.reload(device)
-            if (next === 'hub that knows nothing') hub = forgotten(device)
           }
           await writing.send(hub, [T]).stored
           await expectCovered(device)

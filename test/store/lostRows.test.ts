@@ -92,6 +92,27 @@ describeOnEachStore('the writer, when the database has lost', (on) => {
     })
   })
 
+  test('something else that points refer to, refuses them as dead letters', () =>
+    writingTo(on.store, async (writing) => {
+      const device = await on.addDevice()
+      await writing.send(device, [T], T).stored
+      await on.store.read('create table zones (id int primary key)')
+      await on.store.read('alter table points add column zone int')
+      await on.store.read('alter table points add foreign key (zone) references zones')
+      await on.store.read('alter table points alter column zone set default 7')
+      const { kept, stored } = writing.send(device, [T + 1, T + 2], T)
+      const { seq } = await stored
+      await on.store.read('alter table points drop column zone')
+      expect(kept.rejected).toEqual([
+        [seq, 0, 5],
+        [seq, 1, 5],
+      ])
+      const letters = await lettersOf(on.store.read, device)
+      expect(letters.map(({ sqlstate }) => sqlstate)).toEqual([FOREIGN_KEY, FOREIGN_KEY])
+      await writing.send(device, [T + 3], T).stored
+      expect(await timesOf(on.store.read, device)).toEqual([T, T + 3])
+    }))
+
   describe('a device,', () => {
     test('refuses its points as dead letters and stores those of the others', () =>
       writingTo(on.store, async (writing) => {

@@ -171,6 +171,28 @@ describeOnEachStore('a session that the device names', (on) => {
         expect(await isIdle([device.id], begunMs + HOUR_MS + GAP_MS + 1)).toEqual([true])
       }))
 
+    test('is ended at its last point by a hub that has just started, whatever was recorded since', () =>
+      writingTo(on.store, async (writing) => {
+        const device = await on.addDevice()
+        writing.send(device, [begunMs, begunMs + 1_000], begunMs, begunMs)
+        await writing.send(device, [begunMs + 2_000], begunMs + 2_000, begunMs).stored
+        // A busy day of another session.
+        await on.store.read(
+          `insert into points (device_id, session_id, lat, lng, geom, recorded_at, received_at)
+           select device_id, session_id, lat, lng, geom, recorded_at + i * interval '1 s', received_at
+           from points, generate_series(1, 30000) i
+           where device_id = $1::int and recorded_at = to_timestamp($2::float8 / 1000)`,
+          [device.id, begunMs + 2_000],
+        )
+        const hub = await on.reload(device)
+        const kept = endIdleSessions(hub, NOW_MS)!
+        await writing.offer(hub, 0, 0, kept).stored
+        expect(await sessionsOf(on.store.read, device)).toMatchObject([
+          { status: 'ended', endedMs: begunMs + 1_000, lastMs: begunMs + 1_000 },
+          { status: 'ended', endedMs: begunMs + 2_000 + 30_000_000 },
+        ])
+      }))
+
     test('is ended at its last point by a hub that has just started, and is idle no more', () =>
       writingTo(on.store, async (writing) => {
         const device = await on.addDevice()
