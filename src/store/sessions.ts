@@ -190,7 +190,7 @@ export function storedSession(row: Record<string, unknown>): StoredSession {
 }
 
 /** How far back to look for the last point of a session; the device may have recorded much since. */
-const LAST_POINT_ROWS_MAX = 20_000
+const LAST_POINT_ROWS_MAX = 50_000
 
 /** The last point of the session `s`, found on the index that all else uses. The condition saves the search. */
 const LAST_POINT = (deviceId: string, s: string, condition: string) => `

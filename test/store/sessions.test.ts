@@ -83,6 +83,17 @@ describeOnEachStore('a session that the device names', (on) => {
       )
     }))
 
+  test.each(hubs)('is what the greater of two ops of one moment says, when one comes to %s', (_, hubOf) =>
+    writingTo(on.store, async (writing) => {
+      for (const ops of [[PAUSE, RESUME] as const, [RESUME, PAUSE] as const]) {
+        const device = await on.addDevice()
+        await writing.sendOp(device, T, ops[0], T + 5).stored
+        await writing.sendOp(await hubOf(on, device), T, ops[1], T + 5).stored
+        expect(await sessionsOf(on.store.read, device)).toMatchObject([{ status: 'active' }])
+      }
+    }),
+  )
+
   test('stays ended, whatever comes later and whichever hub it comes to', () =>
     writingTo(on.store, async (writing) => {
       const device = await on.addDevice()
