@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createAdmission } from './admission.ts'
+import { createApi } from './api/api.ts'
 import { createChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { createBacklog } from './core/backlog.ts'
@@ -15,7 +16,6 @@ import { createMetrics } from './metrics.ts'
 import { CLOSE } from './protocol/closes.ts'
 import { createRights } from './rights.ts'
 import { createRoster } from './roster.ts'
-import { createApi } from './sockets/api.ts'
 import { createAudience } from './sockets/audience.ts'
 import { createDeviceSocket } from './sockets/device.ts'
 import { createHelloDeadlines } from './sockets/hello.ts'
@@ -169,9 +169,10 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     now,
   })
   const http = createHttp({
-    routes: api,
+    handlers: api,
     bodyBytesMax: limits.bodyBytesMax,
     isOriginAllowed,
+    publicUrl: config.origins[0] ?? null,
     onRequest: () => {
       counts.httpRequests += 1
     },

@@ -24,7 +24,7 @@ const isUnder = (target: string, ...folders: string[]) =>
   folders.some((folder) => target.startsWith(`${folder}/`))
 
 test('the rules below look at real files', () => {
-  for (const folder of ['core', 'protocol', 'sockets', 'store', 'client']) {
+  for (const folder of ['core', 'protocol', 'sockets', 'store', 'api', 'client']) {
     expect(inFolder(folder).length, folder).toBeGreaterThan(2)
   }
   expect(targetsOf('core/device.ts')).toContain('protocol/messages.ts')
@@ -56,6 +56,13 @@ test('sockets/ and store/ do not import each other', () => {
     inFolder(from).filter((file) => targetsOf(file).some((target) => isUnder(target, to)))
   expect(across('sockets', 'store')).toEqual([])
   expect(across('store', 'sockets')).toEqual([])
+})
+
+test('api/ knows no server and no database', () => {
+  const strangers = inFolder('api').filter((file) =>
+    targetsOf(file).some((target) => isUnder(target, 'sockets', 'store')),
+  )
+  expect(strangers).toEqual([])
 })
 
 test('client/ knows only protocol/', () => {

@@ -1,51 +1,23 @@
 /**
  * HTTP on uWebSockets.js: takes what it needs from a request before its first wait, reads the body up to a
- * bound, finds the route, and answers once. What the routes do is in api.ts.
+ * bound, finds the route, and answers once. What the routes do it does not know.
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
-
-export interface Request {
-  method: string
-  path: string
-  query: URLSearchParams
-  /** Of `Authorization: Bearer …`, or null. */
-  token: string | null
-  /** The body as JSON; undefined when there is none. */
-  body: unknown
-  /** The `{…}` of the route's path. */
-  parameters: Readonly<Record<string, string>>
-}
-
-export type Answer =
-  | { status: number; json: unknown }
-  | { status: number; text: string; contentType: string }
-  | { status: 204 }
-
-export type Handler = (request: Request) => Promise<Answer>
-/** `GET /v1/devices/{id}` → what answers it. */
-export type Routes = Readonly<Record<string, Handler>>
-
-/** An error as RFC 9457 has it. `errors` names the fields. */
-export class Problem extends Error {
-  readonly status: number
-  readonly errors: readonly FieldError[] | undefined
-
-  constructor(status: number, detail: string, errors?: readonly FieldError[]) {
-    super(detail)
-    this.status = status
-    this.errors = errors
-  }
-}
-
-export interface FieldError {
-  field: string
-  message: string
-}
+import {
+  type Answer,
+  type FieldError,
+  type Handler,
+  type Handlers,
+  Problem,
+  type Request,
+} from '../api/message.ts'
 
 export interface HttpOptions {
-  routes: Routes
+  handlers: Handlers
   bodyBytesMax: number
   isOriginAllowed: (origin: string, host: string) => boolean
+  /** The hub as browsers call it; null: as each request does. */
+  publicUrl: string | null
   onRequest: () => void
   /** A fault that is not a Problem: answered with 503 when the database is away, else 500. */
   onFault: (error: unknown) => { status: 500 | 503; detail: string }
@@ -69,7 +41,7 @@ const STATUS: Readonly<Record<number, string>> = {
 const METHODS = 'GET, POST, PATCH, DELETE'
 
 export function createHttp(options: HttpOptions) {
-  const routes = Object.entries(options.routes).map(([place, handler]) => {
+  const routes = Object.entries(options.handlers).map(([place, handler]) => {
     const [method, path] = place.split(' ') as [string, string]
     return { method, segments: path.split('/'), handler }
   })
@@ -84,6 +56,8 @@ export function createHttp(options: HttpOptions) {
     const contentType = req.getHeader('content-type')
     const origin = req.getHeader('origin')
     const host = req.getHeader('host')
+    const address = Buffer.from(res.getRemoteAddressAsText()).toString()
+    const baseUrl = options.publicUrl ?? `http://${host}`
     options.onRequest()
     let isGone = false
     res.onAborted(() => {
@@ -103,7 +77,8 @@ export function createHttp(options: HttpOptions) {
         return send({ status: 204 })
       }
     }
-    respond({ method, path, query, token: bearer }, readBody(res, options.bodyBytesMax), contentType)
+    const head = { method, path, query, address, baseUrl, token: bearer }
+    respond(head, readBody(res, options.bodyBytesMax), contentType)
       .then(send)
       .catch((error) => send(answerOf(error)))
   }

@@ -1,0 +1,48 @@
+/** Who sent a request, from its token; what they may do is the database's word. */
+import type { DeviceRow, Directory, UserRow } from '../core/directory.ts'
+import type { Tokens } from '../tokens.ts'
+import { Problem } from './message.ts'
+
+/** Whoever sent the request. The operator holds the hub's secret and may do what an admin may. */
+export type Caller = { user: UserRow; isAdmin: boolean } | { user: null; isAdmin: true }
+
+/** Throws Problem for a token that is missing, expired or refused. */
+export type Identify = (token: string | null) => Promise<Caller>
+
+export function createIdentify(
+  tokens: Pick<Tokens, 'check'>,
+  directory: Pick<Directory, 'findUser'>,
+  now: () => number,
+): Identify {
+  return async (token) => {
+    if (token === null) throw new Problem(401, 'a token is needed: Authorization: Bearer <token>')
+    const check = await tokens.check(token, now())
+    if (check.is !== 'valid')
+      throw new Problem(401, check.is === 'expired' ? 'the token has expired' : 'the token is refused')
+    if (check.subject === 'operator') return { user: null, isAdmin: true }
+    const user = await directory.findUser(check.subject.userId)
+    if (!user?.isActive) throw new Problem(401, 'the token is refused')
+    return { user, isAdmin: user.role === 'admin' }
+  }
+}
+
+/** Whose devices are meant: the caller's own, or for an admin anyone's; null is everyone's. */
+export function ownerOf(caller: Caller, userId: number | undefined): number | null {
+  if (caller.isAdmin) return userId ?? caller.user?.id ?? null
+  if (userId !== undefined && userId !== caller.user.id)
+    throw new Problem(403, 'only admins may name another user')
+  return caller.user.id
+}
+
+/** The device, if the caller may see it; else it is not there. */
+export async function ownDevice(
+  directory: Pick<Directory, 'findDevice'>,
+  { user, isAdmin }: Caller,
+  deviceId: number,
+): Promise<DeviceRow> {
+  const device = await directory.findDevice(deviceId)
+  if (device === null || !(isAdmin || device.userId === user.id)) {
+    throw new Problem(404, 'there is no such device')
+  }
+  return device
+}

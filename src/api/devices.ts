@@ -1,0 +1,144 @@
+/** Devices and their keys: a user's own, and for admins everyone's. */
+import { z } from 'zod'
+import type { DeviceRow, Directory } from '../core/directory.ts'
+import { createDeviceKey } from '../deviceKey.ts'
+import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../protocol/messages.ts'
+import { ownDevice, ownerOf } from './caller.ts'
+import { BY_ID, id, idText, moment, name, next, nextOf, PAGE } from './fields.ts'
+import { Problem } from './message.ts'
+import { type Route, route } from './route.ts'
+
+export interface DevicesOptions {
+  directory: Pick<
+    Directory,
+    'findDevice' | 'listDevices' | 'insertDevice' | 'writeDeviceKey' | 'updateDevice' | 'deleteDevice'
+  >
+  /** Sockets have to hear of it. */
+  onDevice: (device: DeviceRow) => void
+  onDeviceKey: (device: DeviceRow) => void
+  onDeviceGone: (device: DeviceRow) => void
+}
+
+const platform = z.enum(DEVICE_PLATFORMS)
+const color = z.enum(DEVICE_COLORS)
+
+export const DEVICE = z.object({
+  id,
+  userId: id,
+  name: z.string(),
+  platform,
+  color,
+  isActive: z.boolean(),
+  pairedAt: moment.nullable(),
+  lastSeenAt: moment.nullable(),
+  createdAt: moment,
+})
+
+const KEYED = z.object({ device: DEVICE, deviceKey: z.string() })
+const CHANGE = z.strictObject({ name, color, isActive: z.boolean() }).partial()
+const NEW_DEVICE = z.strictObject({
+  name,
+  userId: id.optional(),
+  platform: platform.default('android'),
+  color: color.default('blue'),
+  withKey: z.literal(true, 'must be true: a device gets its key at once'),
+})
+
+export function deviceRoutes(options: DevicesOptions): Route[] {
+  const { directory } = options
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/devices',
+      summary: 'Devices by id: own ones, or for admins those of any user',
+      access: 'caller',
+      query: z.strictObject({ userId: idText.optional(), ...PAGE }),
+      answers: { 200: z.object({ devices: z.array(DEVICE), next }) },
+      handle: async ({ caller, query: { userId, after, limit } }) => {
+        const devices = await directory.listDevices(ownerOf(caller, userId), after, limit)
+        return { status: 200, json: { devices, next: nextOf(devices, limit) } }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/devices',
+      summary: 'A new device with its key, which is shown only now',
+      access: 'caller',
+      body: NEW_DEVICE,
+      answers: { 201: KEYED },
+      handle: async ({ caller, body: { userId, withKey: _, ...given } }) => {
+        const owner = ownerOf(caller, userId)
+        if (owner === null)
+          throw new Problem(400, 'userId says whose device it is', [{ field: 'userId', message: 'required' }])
+        const device = await directory.insertDevice({ ...given, userId: owner })
+        if (device === null) throw new Problem(404, 'there is no such user')
+        const answer = await giveKey(device.id)
+        options.onDevice(answer.device)
+        return { status: 201, json: answer }
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/devices/{id}',
+      summary: 'One device',
+      access: 'caller',
+      parameters: BY_ID,
+      answers: { 200: DEVICE },
+      handle: async ({ caller, parameters }) => ({
+        status: 200,
+        json: await ownDevice(directory, caller, parameters.id),
+      }),
+    }),
+    route({
+      method: 'PATCH',
+      path: '/v1/devices/{id}',
+      summary: 'Renames, recolours, deactivates or activates a device',
+      access: 'caller',
+      parameters: BY_ID,
+      body: CHANGE,
+      answers: { 200: DEVICE },
+      handle: async ({ caller, parameters, body }) => {
+        await ownDevice(directory, caller, parameters.id)
+        const device = await directory.updateDevice(parameters.id, body)
+        if (device === null) throw new Problem(404, 'there is no such device')
+        if (device.isActive) options.onDevice(device)
+        else options.onDeviceGone(device)
+        return { status: 200, json: device }
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/devices/{id}',
+      summary: 'Deletes a device: its socket is closed, its points stay',
+      access: 'caller',
+      parameters: BY_ID,
+      answers: { 204: null },
+      handle: async ({ caller, parameters }) => {
+        const device = await ownDevice(directory, caller, parameters.id)
+        if (!(await directory.deleteDevice(device.id))) throw new Problem(404, 'there is no such device')
+        options.onDeviceGone(device)
+        return { status: 204 }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/devices/{id}/key',
+      summary: 'A new key, shown only now; the old one ends, and so does the socket that used it',
+      access: 'caller',
+      parameters: BY_ID,
+      answers: { 201: KEYED },
+      handle: async ({ caller, parameters }) => {
+        await ownDevice(directory, caller, parameters.id)
+        return { status: 201, json: await giveKey(parameters.id) }
+      },
+    }),
+  ]
+
+  async function giveKey(deviceId: number) {
+    const { deviceKey, keyHash } = createDeviceKey(deviceId)
+    const device = await directory.writeDeviceKey(deviceId, keyHash)
+    if (device === null) throw new Problem(404, 'there is no such device')
+    options.onDeviceKey(device)
+    return { device, deviceKey }
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * A route as data: who may use it, what it takes, what it answers, and what it does. The server that runs it and the
+ * document that describes it read the same table, so they cannot disagree.
+ */
+import { z } from 'zod'
+import type { Caller, Identify } from './caller.ts'
+import { type Answer, type Handler, type Handlers, Problem, type Request } from './message.ts'
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+
+/** Who may use a route: anyone, whoever has a token, a user (the operator is none), or an admin. */
+export type Access = 'public' | 'caller' | 'user' | 'admin'
+
+type CallerOf<A extends Access> = A extends 'public'
+  ? null
+  : A extends 'user'
+    ? Extract<Caller, { user: object }>
+    : Caller
+
+export interface RouteSpec<A extends Access, P, Q, B> {
+  method: Method
+  /** `/v1/devices/{id}` */
+  path: string
+  /** One line for whoever reads the description of the API. */
+  summary: string
+  access: A
+  parameters?: z.ZodType<P>
+  query?: z.ZodType<Q>
+  body?: z.ZodType<B>
+  /** What comes back when all is well: the status, and the shape of its JSON (null: no JSON). */
+  answers: Readonly<Record<number, z.ZodType | null>>
+  handle: (input: Input<A, P, Q, B>) => Promise<Answer>
+}
+
+export interface Input<A extends Access, P, Q, B> {
+  caller: CallerOf<A>
+  parameters: P
+  query: Q
+  body: B
+  request: Pick<Request, 'address' | 'baseUrl'>
+}
+
+/** With its types forgotten. */
+export type Route = RouteSpec<Access, unknown, unknown, unknown>
+
+const NOTHING = z.strictObject({})
+const NO_BODY = NOTHING.optional()
+
+/** Checks that a route's parts fit together, and forgets how. */
+export function route<A extends Access, P = unknown, Q = unknown, B = unknown>(
+  spec: RouteSpec<A, P, Q, B>,
+): Route {
+  return spec as unknown as Route
+}
+
+/** Throws Problem for whatever is wrong with a request, before the route hears of it. */
+export function handlersOf(routes: readonly Route[], identify: Identify): Handlers {
+  return Object.fromEntries(
+    routes.map((one): [string, Handler] => [
+      `${one.method} ${one.path}`,
+      async (request) => one.handle(await read(one, request, identify)),
+    ]),
+  )
+}
+
+async function read(one: Route, request: Request, identify: Identify) {
+  return {
+    caller: await admit(one.access, request.token, identify),
+    parameters: parse(one.parameters ?? NOTHING, request.parameters),
+    query: parse(one.query ?? NOTHING, Object.fromEntries(request.query)),
+    body: parse(one.body ?? NO_BODY, request.body),
+    request,
+  }
+}
+
+async function admit(access: Access, token: string | null, identify: Identify): Promise<Caller | null> {
+  if (access === 'public') return null
+  const caller = await identify(token)
+  if (access === 'user' && caller.user === null) throw new Problem(403, 'the operator is not a user')
+  if (access === 'admin' && !caller.isAdmin) throw new Problem(403, 'only admins may do this')
+  return caller
+}
+
+function parse<T>(schema: z.ZodType<T>, input: unknown): T {
+  const parsed = schema.safeParse(input)
+  if (parsed.success) return parsed.data
+  const errors = parsed.error.issues.map((issue) => ({
+    field: issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.'),
+    message: issue.message,
+  }))
+  throw new Problem(400, errors.map((error) => `${error.field}: ${error.message}`).join('; '), errors)
+}

@@ -1,0 +1,85 @@
+/** Users: oneself, and for admins everyone, and their tokens. */
+import { z } from 'zod'
+import type { Directory } from '../core/directory.ts'
+import type { Tokens } from '../tokens.ts'
+import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from './fields.ts'
+import { Problem } from './message.ts'
+import { type Route, route } from './route.ts'
+
+export interface UsersOptions {
+  directory: Pick<Directory, 'findUser' | 'listUsers' | 'insertUser'>
+  tokens: Pick<Tokens, 'issue'>
+  tokenTtlSMax: number
+  now: () => number
+}
+
+const TOKEN_TTL_S = 3_600
+
+const role = z.enum(['user', 'admin'])
+
+export const USER = z.object({
+  id,
+  name: z.string(),
+  email: z.string(),
+  role,
+  isActive: z.boolean(),
+  createdAt: moment,
+  lastLoginAt: moment.nullable(),
+})
+
+const NEW_USER = z.strictObject({ email, name: name.optional(), role: role.default('user') })
+
+export function userRoutes({ directory, tokens, tokenTtlSMax, now }: UsersOptions): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/me',
+      summary: 'The user of the token',
+      access: 'user',
+      answers: { 200: USER },
+      handle: async ({ caller }) => ({ status: 200, json: caller.user }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/users',
+      summary: 'Users by id; with `email` the one of that address',
+      access: 'admin',
+      query: z.strictObject({ email: name.optional(), ...PAGE }),
+      answers: { 200: z.object({ users: z.array(USER), next }) },
+      handle: async ({ query: { email, after, limit } }) => {
+        const users = await directory.listUsers(email ?? null, after, limit)
+        return { status: 200, json: { users, next: nextOf(users, limit) } }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/users',
+      summary: 'A new user',
+      access: 'admin',
+      body: NEW_USER,
+      answers: { 201: USER },
+      handle: async ({ body: { email, name: given, role } }) => {
+        const user = await directory.insertUser({ email, name: given ?? email.split('@')[0]!, role })
+        if (user === null) throw new Problem(409, `there is a user with the address ${email}`)
+        return { status: 201, json: user }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/users/{id}/tokens',
+      summary: 'A token for that user',
+      access: 'admin',
+      parameters: BY_ID,
+      body: z
+        .strictObject({ ttlS: z.int().min(1).max(tokenTtlSMax).default(TOKEN_TTL_S) })
+        .default({ ttlS: TOKEN_TTL_S }),
+      answers: { 201: z.object({ token: z.string(), expiresAt: moment }) },
+      handle: async ({ parameters, body }) => {
+        const user = await directory.findUser(parameters.id)
+        if (!user?.isActive) throw new Problem(404, 'there is no such user')
+        const { token, expiresMs } = await tokens.issue(user.id, body.ttlS, now())
+        return { status: 201, json: { token, expiresAt: new Date(expiresMs).toISOString() } }
+      },
+    }),
+  ]
+}
