@@ -1,4 +1,6 @@
 /** A connection that never hangs, and errors that tell what went wrong and nothing of what was in the statement. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { blame } from '../../src/core/blame.ts'
 import {
@@ -145,6 +147,30 @@ describeOnPostgres('a connection', (on) => {
       const accepted = proxy.counts.accepted
       await expect(connection.run('select 1')).rejects.toMatchObject({ code: 'WATCHDOG' })
       expect(proxy.counts.accepted).toBeGreaterThan(accepted)
+    })
+
+    test('lets go of the socket of a statement that it gave up', async () => {
+      const left: Socket[] = []
+      let resets = 0
+      const silent = createServer({ allowHalfOpen: true }, (socket) => {
+        // Welcomes whoever comes, and answers nothing else.
+        socket.once('data', () => socket.write('R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I', 'latin1'))
+        socket.on('data', () => {})
+        socket.on('end', () => left.push(socket))
+        socket.on('error', () => {
+          resets += 1
+        })
+      }).listen(0, '127.0.0.1')
+      await once(silent, 'listening')
+      const { port } = silent.address() as AddressInfo
+      const connection = open({ url: urlAt(on.database.url, port), timeoutMs: 300 })
+      await expect(connection.run('select 1')).rejects.toMatchObject({ code: 'WATCHDOG' })
+      // Whoever has only said goodbye still listens; whoever has let go answers with a reset.
+      await until(() => {
+        for (const socket of left) socket.write('anybody there?')
+        return resets === 1
+      }, 'the server finds nobody there')
+      silent.close()
     })
 
     test('can be closed', async () => {

@@ -153,7 +153,13 @@ describe.skipIf(psqlMissing !== '')(`the optional step${psqlMissing}`, () => {
       expect(await said).toBeNull()
       expect(await writing.writer.stop(10_000)).toBe(true)
       expect(writing.broken).toEqual([])
-      expect(await timesOf(store.read, busy)).toEqual(Array.from({ length: frames }, (_, i) => T + i))
+      const points = await pointsOf(store.read, busy)
+      expect(points.map(({ recordedMs }) => recordedMs)).toEqual(
+        Array.from({ length: frames }, (_, i) => T + i),
+      )
+      // Later points have greater ids, before and after.
+      const ids = points.map(({ id }) => Number(id))
+      expect(ids).toEqual([...ids].sort((a, b) => a - b))
 
       expect(await answers()).toEqual({ ...before, idle: expect.arrayContaining(before.idle) })
       expect([...(await partitions()).keys()]).toContain('points_first')
