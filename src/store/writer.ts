@@ -108,11 +108,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     const sessions = await storeSessions(run, lane, sessionsOf(entries))
     const refusedSessions = new Map(sessions.refused)
     rejectOps(entries, refusedSessions)
-    const storable = rows.filter((row) => {
-      const sqlstate = refusedSessions.get(row.session)
-      if (sqlstate !== undefined) refusals.push({ row, sqlstate })
-      return sqlstate === undefined
-    })
+    const storable = refusedSessions.size === 0 ? rows : rows.filter(isStorable)
     const inserted = await storeRows(run, lane, storable, refusals)
     const refused = listRefusals(refusals)
     const letters = deadLettersOf(entries)
@@ -124,6 +120,12 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
       inserted,
       refused,
       tookMs: options.now() - startedMs,
+    }
+
+    function isStorable(row: Row<Owner>): boolean {
+      const sqlstate = refusedSessions.get(row.session)
+      if (sqlstate !== undefined) refusals.push({ row, sqlstate })
+      return sqlstate === undefined
     }
   }
 
