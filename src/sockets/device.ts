@@ -12,6 +12,7 @@ import {
   type Kept,
   keepPoints,
   keepSessionOp,
+  NONE,
   nextPosition,
 } from '../core/device.ts'
 import type { Counts } from '../metrics.ts'
@@ -245,6 +246,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       if (!options.isWatched(device)) continue
       options.publish(device, encodeLive(position, liveSession.startedMs, kept.values, from, to))
     }
+    kept.live = NONE // Said, and of no use while the frame waits for the writer.
     offer(link, device, frame.seq, count, kept, nowMs)
   }
 
