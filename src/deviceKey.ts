@@ -27,6 +27,6 @@ export function isDeviceKey(deviceKey: string, keyHash: string | null): boolean 
   return isSame && keyHash !== null
 }
 
-function hashOf(deviceKey: string): string {
+export function hashOf(deviceKey: string): string {
   return createHash('sha256').update(deviceKey).digest('hex')
 }

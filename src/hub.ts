@@ -11,8 +11,11 @@ import { createCredit } from './core/credit.ts'
 import type { Device } from './core/device.ts'
 import { createFleet } from './core/fleet.ts'
 import { createDelivery } from './delivery.ts'
+import { hashOf } from './deviceKey.ts'
+import { createIdentity } from './identity.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { createOidc } from './oidc.ts'
 import { CLOSE } from './protocol/closes.ts'
 import { createRights } from './rights.ts'
 import { createRoster } from './roster.ts'
@@ -30,9 +33,10 @@ import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } fro
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createLastSeen } from './store/lastSeen.ts'
+import { readWithdrawn } from './store/rights.ts'
 import { readIdleDevices } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
-import { readRights } from './store/users.ts'
+import { writeLastLogin } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
 import { createSweep } from './sweep.ts'
 import { createTokens, ensureSecret } from './tokens.ts'
@@ -94,7 +98,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   }
   const readDevice = createGather((ids) => readCredentials(read, ids), CREDENTIALS_BATCH_MAX)
   const lastSeen = createLastSeen(read)
-  const directory = createDirectory(read)
+  const lastLogin = createLastSeen(read, writeLastLogin)
+  const directory = createDirectory(read, limits)
   const roster = createRoster({
     fleet,
     readIds: (userIds, after, countMax) => readDeviceIds(read, userIds, after, countMax),
@@ -104,8 +109,12 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // Sockets
   const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
   const audience = createAudience(server, counts)
-  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, () => performance.now())
-  const login = createLogin(tokens, directory, now)
+  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
+  const oidc = config.oidc && createOidc({ ...config.oidc, limits, fetch, onAway: onIssuerAway, elapsed })
+  const identify = createIdentity({ tokens, oidc, directory, now })
+  const onLogin = (userId: number) => lastLogin.note(userId, now())
+  const login = createLogin({ identify, directory, onLogin, now })
+  const rights = createRights({ readWithdrawn: (grants) => readWithdrawn(read, grants, now()) })
   const admission = createAdmission({ fleet, readDevice, builtMs: builtMs(), onAway, now })
   const devices = createDeviceSocket({
     limits,
@@ -114,6 +123,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     deadlines,
     counts,
     admit: admission.admit,
+    hold,
     release: fleet.release,
     publish,
     isWatched: (device) => audience.isWatched(device.userId, device.id),
@@ -128,6 +138,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     deadlines,
     counts,
     login,
+    hold: rights.hold,
     findDevices: roster.find,
     describe: roster.describe,
     onWatch: () => {
@@ -136,8 +147,17 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onFault: onAway,
     now,
   })
-  const admins = createStatsSocket({ limits, deadlines, counts, login, stats: metrics.stats, onFault, now })
-  const changes = createChanges({ fleet, roster, admission, audience, devices, viewers, onAway })
+  const admins = createStatsSocket({
+    limits,
+    deadlines,
+    counts,
+    login,
+    hold: rights.hold,
+    stats: metrics.stats,
+    onFault,
+    now,
+  })
+  const changes = createChanges({ fleet, roster, admission, audience, devices, viewers, rights, onAway })
   const delivery = createDelivery({
     limits,
     backlog,
@@ -155,14 +175,12 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     readDevice,
     now,
   })
-  const rights = createRights({
-    holders: [devices, viewers, admins],
-    readRights: (ids) => readRights(read, ids),
-  })
   const api = createApi({
     directory,
     tokens,
-    tokenTtlSMax: limits.tokenTtlSMax,
+    identify,
+    onLogin,
+    ...limits,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
     ...changes,
@@ -188,6 +206,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const opening = new AbortController()
   const ready = open()
   ready.catch(() => {})
+  void oidc?.warm()
   const timers = [
     every(CHECK_MS, () => {
       deadlines.check()
@@ -199,11 +218,14 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }),
     every(SECOND_MS, () => {
       devices.pauseLate()
-      if (store !== null) rights.check().catch(onAway)
       devices.tellRates()
       admins.send()
     }),
-    every(limits.lastSeenFlushMs, () => void lastSeen.flush().catch(onAway)),
+    every(limits.rightsCheckMs, () => void (store && rights.check().catch(onAway))),
+    every(limits.lastSeenFlushMs, () => {
+      lastSeen.flush().catch(onAway)
+      lastLogin.flush().catch(onAway)
+    }),
     every(limits.sessionSweepMs, () => void (store && sweep().catch(onAway))),
   ]
   return { port, ready, failed, close }
@@ -247,7 +269,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     for (const socket of [devices, viewers, admins]) socket.closeAll(CLOSE.restart)
     await Promise.race([gone(), pause(LINGER_MS)])
     server.close()
-    if (isFlushed) await Promise.race([lastSeen.flush().catch(onAway), pause(LINGER_MS)])
+    const noted = Promise.all([lastSeen.flush(), lastLogin.flush()]).catch(onAway)
+    if (isFlushed) await Promise.race([noted, pause(LINGER_MS)])
     metrics.close()
     await store?.close()
     log.info({}, 'closed')
@@ -258,6 +281,20 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   }
 
   // What connects the parts
+
+  /** The database's word on a device that is connected is for viewers as well. */
+  function hold(device: Device, deviceKey: string): () => void {
+    const grant = {
+      role: 'device' as const,
+      userId: device.userId,
+      deviceId: device.id,
+      keyHash: hashOf(deviceKey),
+    }
+    return rights.hold(grant, (why) => {
+      if (why === 'gone') changes.onDeviceGone(device)
+      else changes.onDeviceKey(device)
+    })
+  }
 
   function publish(device: Device, frame: Uint8Array): void {
     if (!device.isGone) audience.publish(device.userId, device.id, frame)
@@ -309,6 +346,14 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     log.warn(describeError(error), 'the database did not answer')
   }
 
+  function onIssuerAway(error: unknown): void {
+    const { name, message, cause } = error as Error & { cause?: { code?: string } }
+    log.warn(
+      { fault: name, message, code: cause?.code },
+      'the keys of the OpenID issuer could not be fetched',
+    )
+  }
+
   /** Our fault. */
   function onFault(error: unknown): void {
     counts.handlerFaults += 1
@@ -323,6 +368,11 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onFault(error)
     return { status: 500, detail: 'something went wrong; it is in the log of the hub' }
   }
+}
+
+/** Milliseconds of a clock that never goes back. */
+function elapsed(): number {
+  return performance.now()
 }
 
 /** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */

@@ -12,6 +12,9 @@ const DEFAULT_DATA_DIR = './.alzy'
 const SECOND_SIGNAL_EXIT = 130
 const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
+// Read by uWebSockets.js when it loads: its own 4 096 bytes are less than a token of many an OpenID issuer.
+process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= '16384'
+
 const stopping = new AbortController()
 const stdout = (line: string) => void process.stdout.write(`${line}\n`)
 const stderr = (line: string) => void process.stderr.write(`${line}\n`)

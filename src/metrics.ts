@@ -29,6 +29,7 @@ const COUNTS = {
   publishDrops: 'Times a published frame did not fit into the buffer of a viewer',
   helloTimeouts: 'Connections closed because no HELLO came',
   helloRefused: 'HELLOs with a credential that is unknown, wrong, revoked or not enough',
+  authRefused: 'AUTHs with a token that is refused, or of somebody else',
   framesMalformed: 'Frames that are not of the protocol',
   limitsExceeded: 'Connections closed for exceeding a window or a rate',
   takeovers: 'Connections replaced by a newer one of the same device',

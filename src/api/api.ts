@@ -1,22 +1,33 @@
 /** The HTTP API: every route there is. */
 import type { Directory } from '../core/directory.ts'
+import type { Identify } from '../identity.ts'
 import type { Tokens } from '../tokens.ts'
 import { createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import type { Handlers } from './message.ts'
 import { handlersOf } from './route.ts'
-import { userRoutes } from './users.ts'
+import { type SharesOptions, shareRoutes } from './shares.ts'
+import { type UsersOptions, userRoutes } from './users.ts'
 
-export interface ApiOptions extends HealthOptions, Omit<DevicesOptions, 'directory'> {
+export interface ApiOptions
+  extends HealthOptions,
+    Omit<DevicesOptions, 'directory'>,
+    Omit<UsersOptions, 'directory' | 'tokens'>,
+    Omit<SharesOptions, 'directory' | 'tokens'> {
   directory: Directory
   tokens: Tokens
-  tokenTtlSMax: number
-  now: () => number
+  identify: Identify
+  /** A user shows a token for the first time. */
+  onLogin: (userId: number) => void
 }
 
 export function createApi(options: ApiOptions): Handlers {
-  const { tokens, directory, now } = options
-  const routes = [...healthRoutes(options), ...userRoutes(options), ...deviceRoutes(options)]
-  return handlersOf(routes, createIdentify(tokens, directory, now))
+  const routes = [
+    ...healthRoutes(options),
+    ...userRoutes(options),
+    ...deviceRoutes(options),
+    ...shareRoutes(options),
+  ]
+  return handlersOf(routes, createIdentify(options.identify, options.onLogin))
 }

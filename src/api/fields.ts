@@ -28,6 +28,9 @@ export const email = z.email().max(NAME_CHARS_MAX)
 /** A moment as answers show it. */
 export const moment = z.iso.datetime()
 
+/** A moment as requests name it, in any zone: ms since 1970. */
+export const momentText = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
+
 /** What a list by id takes: the page after `after`. */
 export const PAGE = {
   after: z

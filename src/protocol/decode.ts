@@ -82,6 +82,8 @@ function viewerFields(type: number): ViewerFrame {
   switch (type) {
     case TYPE.hello:
       return { type, token: str(TOKEN_CHARS_MAX), client: clientName(), nowMs: optionalInt() }
+    case TYPE.auth:
+      return { type, token: str(TOKEN_CHARS_MAX) }
     case TYPE.ping:
       return { type, nonce: int(), nowMs: optionalInt() }
     case TYPE.sub:

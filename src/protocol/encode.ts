@@ -78,7 +78,7 @@ export function encodePong(nonce: number, serverNowMs: number): Uint8Array {
 
 export interface ViewerWelcome {
   userId: number
-  role: UserRole
+  role: UserRole | 'share'
   serverNowMs: number
   authExpiresMs: number
   heartbeatS: number
@@ -86,6 +86,10 @@ export interface ViewerWelcome {
 
 export function encodeViewerWelcome(w: ViewerWelcome): Uint8Array {
   return pack([TYPE.welcome, w.userId, w.role, w.serverNowMs, w.authExpiresMs, w.heartbeatS])
+}
+
+export function encodeAuthOk(authExpiresMs: number): Uint8Array {
+  return pack([TYPE.authOk, authExpiresMs])
 }
 
 /** A device as SNAP and DEVICE show it. */

@@ -38,7 +38,6 @@ import {
   TYPE,
   WHOLE_FRAME,
 } from '../protocol/messages.ts'
-import type { Rights } from '../rights.ts'
 import type { HelloDeadlines } from './hello.ts'
 import type { DeviceLink } from './link.ts'
 import { createPacing, type PacingOptions } from './pacing.ts'
@@ -65,6 +64,8 @@ export interface DeviceSocketOptions {
   counts: Counts
   /** Checks the device key; rejects when the database is away. */
   admit: (deviceKey: string) => Promise<Admission>
+  /** A socket was opened with this key; returns what is to be called once it is closed. */
+  hold: (device: Device, deviceKey: string) => () => void
   /** The device has no socket any more. */
   release: (device: Device) => void
   publish: (device: Device, frame: Uint8Array) => void
@@ -104,8 +105,6 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     pauseAll: pacing.pauseAll,
     tellRates: pacing.tellRates,
     closeDevice,
-    userIds,
-    enforce,
     goaway,
     closeAll,
     get count() {
@@ -137,6 +136,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       hello,
       device: null,
       window: null,
+      release: () => {},
       receivedMs: [],
       ackedSeq: 0,
       isLeaving: false,
@@ -206,6 +206,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     replace(device)
     link.device = device
     link.window = window
+    link.release = options.hold(device, deviceKey)
     linkOf.set(device.id, link)
     comeOnline(device, now())
     link.peer.send(
@@ -351,6 +352,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   function close(link: DeviceLink): void {
     links.delete(link)
     link.hello.isDone = true
+    link.release()
     const { device, window } = link
     if (device === null) return
     window!.close()
@@ -368,18 +370,6 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
 
   function closeDevice(deviceId: number, reason: Close): void {
     linkOf.get(deviceId)?.peer.end(reason)
-  }
-
-  function userIds(): number[] {
-    return [...linkOf.values()].map(({ device }) => device!.userId)
-  }
-
-  /** See rights.ts. */
-  function enforce(rights: Rights): void {
-    for (const { device, peer } of [...linkOf.values()]) {
-      const right = rights.get(device!.userId)
-      if (right !== undefined && !right?.isActive) peer.end(CLOSE.refused)
-    }
   }
 
   /** Before the hub stops: no new points, wait for the ACKs or the close (D12). */

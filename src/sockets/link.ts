@@ -10,6 +10,8 @@ export interface DeviceLink {
   /** null until WELCOME. */
   device: Device | null
   window: Window | null
+  /** To be called when the socket is closed. */
+  release: () => void
   /** When each unsettled frame was received, oldest first. */
   receivedMs: number[]
   /** The seq of the last ACK. */

@@ -21,6 +21,15 @@ export function words(values: Iterable<string>): string {
   return `{${text.slice(1)}}`
 }
 
+/** `{0a1b,2c3d}`. Throws on anything but hexadecimal digits. */
+export function hexes(values: Iterable<string>): string {
+  const all = [...values]
+  if (!all.every((value) => /^[0-9a-f]+$/.test(value))) {
+    throw new RangeError('only hexadecimal digits may be written without quotes')
+  }
+  return `{${all.join(',')}}`
+}
+
 /** Several columns from the same rows: one array parameter for each column. */
 export function column<Row>(rows: readonly Row[], of: (row: Row) => number | null): string {
   begin()

@@ -1,7 +1,7 @@
 /** Arrays as the database reads them: written by hand, so that nothing may enter that would need quoting. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { column, numbers, words } from '../../src/store/arrays.ts'
+import { column, hexes, numbers, words } from '../../src/store/arrays.ts'
 
 const anyFraction = fc.double({ noNaN: true, noDefaultInfinity: true })
 
@@ -45,4 +45,10 @@ test('words are written as they are', () => {
 
 test.each(['', 'two words', 'a,b', '{a}', '"a"', 'NULL', 'a\\'])('%j is not written as a word', (word) => {
   expect(() => words(['gps', word])).toThrow(RangeError)
+})
+
+test('hexadecimal digits are written as they are, and nothing else', () => {
+  expect(hexes([])).toBe('{}')
+  expect(hexes(['0a1b', '99'])).toBe('{0a1b,99}')
+  for (const other of ['', 'null', '0A', '1,2', '"1"']) expect(() => hexes(['0a', other])).toThrow(RangeError)
 })
