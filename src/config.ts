@@ -70,6 +70,13 @@ const LIMITS = {
   bodyBytesMax: limit(64 * 1024, 1_024, 16 * 1024 * 1024),
   tokenTtlSMax: limit(90 * 24 * 3_600, 60, 90 * 24 * 3_600),
 
+  // History and exports
+  exportsMax: limit(20, 1, 10_000),
+  exportStallMs: limit(60_000, 500, 3_600_000),
+  pagePointsMax: limit(1_000, 10, 10_000),
+  scanPointsMax: limit(5_000, 10, 100_000),
+  measurePointsMax: limit(50_000, 10, 1_000_000),
+
   // Shutdown
   shutdownMs: limit(5_000, 500, 60_000),
   reconnectSpreadMs: limit(5_000, 0, 600_000),
