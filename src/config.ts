@@ -80,6 +80,13 @@ const LIMITS = {
   oidcCooldownMs: limit(10_000, 100, 3_600_000),
   oidcTimeoutMs: limit(5_000, 100, 15_000),
 
+  // History and exports
+  exportsMax: limit(20, 1, 10_000),
+  exportStallMs: limit(60_000, 500, 3_600_000),
+  pagePointsMax: limit(1_000, 10, 10_000),
+  scanPointsMax: limit(5_000, 10, 100_000),
+  measurePointsMax: limit(50_000, 10, 1_000_000),
+
   // Shutdown
   shutdownMs: limit(5_000, 500, 60_000),
   reconnectSpreadMs: limit(5_000, 0, 600_000),

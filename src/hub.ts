@@ -27,11 +27,13 @@ import type { DeviceLink } from './sockets/link.ts'
 import { createLogin } from './sockets/login.ts'
 import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
+import { createStreams } from './sockets/stream.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
 import { codeOf, describeError, type Run } from './store/connection.ts'
 import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } from './store/devices.ts'
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
+import { createHistory } from './store/history.ts'
 import { createLastSeen } from './store/lastSeen.ts'
 import { readWithdrawn } from './store/rights.ts'
 import { readIdleDevices } from './store/sessions.ts'
@@ -87,6 +89,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     backlogAgeMs: backlogAgeMs(),
     windowPointsHeld: credit.heldPoints,
     devicesHeld: fleet.count,
+    exportsOpen: streams.count,
     lanesAway: writer?.awayLanes ?? backlog.laneCount,
   }))
   const { counts } = metrics
@@ -175,8 +178,13 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     readDevice,
     now,
   })
+  const history = createHistory(read, limits, () => {
+    counts.pointPages += 1
+  })
+  const streams = createStreams({ limits, counts, onFault: answerFault })
   const api = createApi({
     directory,
+    history,
     tokens,
     identify,
     onLogin,
@@ -188,6 +196,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   })
   const http = createHttp({
     handlers: api,
+    streams,
     bodyBytesMax: limits.bodyBytesMax,
     isOriginAllowed,
     publicUrl: config.origins[0] ?? null,

@@ -35,6 +35,11 @@ const COUNTS = {
   takeovers: 'Connections replaced by a newer one of the same device',
   connectionsRefused: 'Upgrades refused because the hub was full',
   httpRequests: 'HTTP requests',
+  exports: 'Answers of any length: tracks and lists of points',
+  exportsBroken: 'Of those that had begun, broken off because the database failed',
+  exportsLeft: 'Of those, left by whoever had asked',
+  exportsStalled: 'Of those, ended because nobody read on',
+  pointPages: 'Pages of points read for them',
   handlerFaults: 'Faults of our own in a handler; each closed one connection',
 } as const
 
@@ -50,6 +55,7 @@ export const GAUGES = {
   backlogAgeMs: 'How long the oldest frame has waited for the writer',
   windowPointsHeld: 'Points that devices may have in flight, used or not',
   devicesHeld: 'Devices in memory, connected or not',
+  exportsOpen: 'Answers of any length that are under way',
   lanesAway: 'Writer lanes whose database is away',
 } as const
 

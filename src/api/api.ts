@@ -6,7 +6,10 @@ import { createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import type { Handlers } from './message.ts'
+import { openApiRoute } from './openapi.ts'
+import { type PointsOptions, pointRoutes } from './points.ts'
 import { handlersOf } from './route.ts'
+import { sessionRoutes } from './sessions.ts'
 import { type SharesOptions, shareRoutes } from './shares.ts'
 import { type UsersOptions, userRoutes } from './users.ts'
 
@@ -14,7 +17,8 @@ export interface ApiOptions
   extends HealthOptions,
     Omit<DevicesOptions, 'directory'>,
     Omit<UsersOptions, 'directory' | 'tokens'>,
-    Omit<SharesOptions, 'directory' | 'tokens'> {
+    Omit<SharesOptions, 'directory' | 'tokens'>,
+    PointsOptions {
   directory: Directory
   tokens: Tokens
   identify: Identify
@@ -27,7 +31,10 @@ export function createApi(options: ApiOptions): Handlers {
     ...healthRoutes(options),
     ...userRoutes(options),
     ...deviceRoutes(options),
+    ...sessionRoutes(options),
+    ...pointRoutes(options),
     ...shareRoutes(options),
   ]
-  return handlersOf(routes, createIdentify(options.identify, options.onLogin))
+  const described = [...routes, openApiRoute(routes)]
+  return handlersOf(described, createIdentify(options.identify, options.onLogin))
 }
