@@ -23,7 +23,7 @@ export function createChanges(options: ChangesOptions) {
   const { fleet, roster, admission, audience, devices, viewers } = options
   return { onDevice, onDeviceKey, onDeviceGone }
 
-  /** The device is new, or was renamed or recoloured. */
+  /** The device is new, or was renamed, recoloured or paired. */
   function onDevice(row: DeviceRow): void {
     admission.noteChange(row.id)
     const device = fleet.get(row.id)
@@ -40,10 +40,12 @@ export function createChanges(options: ChangesOptions) {
       .catch(options.onAway)
   }
 
-  /** The device's old key is worth nothing any more. */
-  function onDeviceKey(row: DeviceRow): void {
+  /** The key with this hash is the only one of the device from now on. */
+  function onDeviceKey(row: DeviceRow, keyHash: string): void {
     admission.noteChange(row.id)
-    devices.closeDevice(row.id, CLOSE.refused)
+    // A device that repeats its pairing may be connected with this very key.
+    devices.closeDevice(row.id, CLOSE.refused, (shown) => shown !== keyHash)
+    if (row.isActive) onDevice(row)
   }
 
   /** The device was deleted or deactivated (D13). */

@@ -26,7 +26,13 @@ import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
 import { codeOf, describeError, type Run } from './store/connection.ts'
-import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } from './store/devices.ts'
+import {
+  readAccess,
+  readCredentials,
+  readDeviceIds,
+  readNewestReceivedMs,
+  readRecords,
+} from './store/devices.ts'
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createLastSeen } from './store/lastSeen.ts'
@@ -49,6 +55,7 @@ export interface Hub {
 
 const CHECK_MS = 250
 const SECOND_MS = 1_000
+const ACCESS_BATCH_MAX = 2_000
 const CREDENTIALS_BATCH_MAX = 500
 /** How long sockets get to answer the close frame. */
 const LINGER_MS = 500
@@ -90,6 +97,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // Store, as the rest sees it: away until it is open
   const read: Run = async (text, parameters) => {
     if (store === null) throw Object.assign(new Error('the database is not there yet'), { code: 'NOT_OPEN' })
+    counts.reads += 1
     return store.read(text, parameters)
   }
   const readDevice = createGather((ids) => readCredentials(read, ids), CREDENTIALS_BATCH_MAX)
@@ -106,7 +114,20 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const audience = createAudience(server, counts)
   const deadlines = createHelloDeadlines(limits.helloTimeoutMs, () => performance.now())
   const login = createLogin(tokens, directory, now)
-  const admission = createAdmission({ fleet, readDevice, builtMs: builtMs(), onAway, now })
+  const admission = createAdmission({
+    fleet,
+    limits,
+    readAccess: createGather((ids) => readAccess(read, ids), ACCESS_BATCH_MAX),
+    readAccesses: (ids) => readAccess(read, ids),
+    readDevice,
+    onRevoked: (id, keyHash) => devices.closeDevice(id, CLOSE.refused, (shown) => shown === keyHash),
+    onTrusted: () => {
+      counts.keysTrusted += 1
+    },
+    builtMs: builtMs(),
+    onAway,
+    now,
+  })
   const devices = createDeviceSocket({
     limits,
     credit,
@@ -165,6 +186,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     tokenTtlSMax: limits.tokenTtlSMax,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
+    limits,
+    counts,
     ...changes,
     now,
   })
@@ -200,6 +223,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     every(SECOND_MS, () => {
       devices.pauseLate()
       if (store !== null) rights.check().catch(onAway)
+      if (store !== null) admission.confirm().catch(onAway)
       devices.tellRates()
       admins.send()
     }),

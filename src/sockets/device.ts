@@ -45,7 +45,7 @@ import type { Peer } from './peer.ts'
 import type { Route } from './server.ts'
 
 /** Who may connect: the device in memory, or why not. */
-export type Admission = { device: Device } | { close: Close }
+export type Admission = { device: Device; keyHash: string } | { close: Close }
 
 export interface DeviceSocketOptions {
   limits: DeviceLimits &
@@ -135,6 +135,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       peer,
       hello,
       device: null,
+      keyHash: '',
       window: null,
       receivedMs: [],
       ackedSeq: 0,
@@ -204,6 +205,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     }
     replace(device)
     link.device = device
+    link.keyHash = admission.keyHash
     link.window = window
     linkOf.set(device.id, link)
     comeOnline(device, now())
@@ -364,8 +366,14 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     link.peer.malformed(text, ref)
   }
 
-  function closeDevice(deviceId: number, reason: Close): void {
-    linkOf.get(deviceId)?.peer.end(reason)
+  /** `isMeant` looks at the hash of the key that the socket came with. */
+  function closeDevice(
+    deviceId: number,
+    reason: Close,
+    isMeant: (keyHash: string) => boolean = () => true,
+  ): void {
+    const link = linkOf.get(deviceId)
+    if (link !== undefined && isMeant(link.keyHash)) link.peer.end(reason)
   }
 
   function userIds(): number[] {

@@ -9,6 +9,8 @@ export interface DeviceLink {
   hello: Waiting
   /** null until WELCOME. */
   device: Device | null
+  /** Of the key that it came with; empty until WELCOME. */
+  keyHash: string
   window: Window | null
   /** When each unsettled frame was received, oldest first. */
   receivedMs: number[]

@@ -4,10 +4,13 @@ import type { Run } from './connection.ts'
 import {
   deleteDevice,
   findDevice,
+  findPaired,
   insertDevice,
   listDevices,
+  redeemPairing,
   updateDevice,
   writeDeviceKey,
+  writePairing,
 } from './devices.ts'
 import { findUser, insertUser, listUsers } from './users.ts'
 
@@ -20,6 +23,9 @@ export function createDirectory(run: Run): Directory {
     listDevices: (userId, after, countMax) => listDevices(run, userId, after, countMax),
     insertDevice: (device) => insertDevice(run, device),
     writeDeviceKey: (id, keyHash) => writeDeviceKey(run, id, keyHash),
+    writePairing: (id, tokenHash, ttlMs) => writePairing(run, id, tokenHash, ttlMs),
+    findPaired: (tokenHashes) => findPaired(run, tokenHashes),
+    redeemPairing: (redemption) => redeemPairing(run, redemption),
     updateDevice: (id, change) => updateDevice(run, id, change),
     deleteDevice: (id) => deleteDevice(run, id),
   }
