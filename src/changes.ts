@@ -25,7 +25,7 @@ export function createChanges(options: ChangesOptions) {
   const { fleet, roster, admission, audience, devices, viewers, rights } = options
   return { onDevice, onDeviceKey, onDeviceGone, onUser, onShareEnded }
 
-  /** The device is new, or was renamed or recoloured. */
+  /** The device is new, or was renamed, recoloured or paired. */
   function onDevice(row: DeviceRow): void {
     admission.noteChange(row.id)
     const device = fleet.get(row.id)
@@ -42,10 +42,12 @@ export function createChanges(options: ChangesOptions) {
       .catch(options.onAway)
   }
 
-  /** The device's old key is worth nothing any more. */
-  function onDeviceKey(row: Pick<DeviceRow, 'id'>): void {
+  /** The key with this hash is the only one of the device from now on. */
+  function onDeviceKey(row: DeviceRow, keyHash: string): void {
     admission.noteChange(row.id)
-    devices.closeDevice(row.id, CLOSE.refused)
+    // A device that repeats its pairing may be connected with this very key.
+    devices.closeDevice(row.id, CLOSE.refused, (shown) => shown !== keyHash)
+    if (row.isActive) onDevice(row)
   }
 
   /** The device was deleted or deactivated (D13). */
@@ -66,13 +68,7 @@ export function createChanges(options: ChangesOptions) {
   /** The user may be deactivated, active again, or no admin any more. */
   function onUser(user: UserRow): void {
     rights.userChanged(user)
-    // What is known of devices that are not connected says whether their user is active, too.
-    roster
-      .find([user.id])
-      .then((ids) => {
-        for (const id of ids) admission.noteChange(id)
-      })
-      .catch(options.onAway)
+    admission.noteUserChange(user.id)
   }
 
   function onShareEnded(share: ShareRow): void {

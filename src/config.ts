@@ -20,6 +20,15 @@ const LIMITS = {
   heartbeatS: limit(60, 8, 240),
   closeTimeoutMs: limit(5_000, 100, 60_000),
 
+  // Device keys, and how devices get one. A try is a request to redeem a pairing token, whatever becomes of it.
+  keyTrustMs: limit(30_000, 0, 35_000),
+  pairingTtlMs: limit(10 * 60_000, 1_000, 24 * 3_600_000),
+  pairingTriesPerMin: limit(30, 1, 1_000_000),
+  pairingTriesBurst: limit(100, 1, 1_000_000),
+  pairingTriesPerMinInAll: limit(600, 1, 1_000_000),
+  pairingTriesBurstInAll: limit(1_000, 1, 1_000_000),
+  pairingNetworksMax: limit(10_000, 1, 1_000_000),
+
   // Frames from outside
   deviceFrameBytesMax: limit(32 * 1024, 1024, 1024 * 1024),
   viewerFrameBytesMax: limit(8 * 1024, 1024, 1024 * 1024),

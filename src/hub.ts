@@ -11,7 +11,6 @@ import { createCredit } from './core/credit.ts'
 import type { Device } from './core/device.ts'
 import { createFleet } from './core/fleet.ts'
 import { createDelivery } from './delivery.ts'
-import { hashOf } from './deviceKey.ts'
 import { createIdentity } from './identity.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
@@ -30,7 +29,13 @@ import { createStatsSocket } from './sockets/stats.ts'
 import { createStreams } from './sockets/stream.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
 import { codeOf, describeError, type Run } from './store/connection.ts'
-import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } from './store/devices.ts'
+import {
+  readAccess,
+  readCredentials,
+  readDeviceIds,
+  readNewestReceivedMs,
+  readRecords,
+} from './store/devices.ts'
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createHistory } from './store/history.ts'
@@ -55,6 +60,7 @@ export interface Hub {
 
 const CHECK_MS = 250
 const SECOND_MS = 1_000
+const ACCESS_BATCH_MAX = 2_000
 const CREDENTIALS_BATCH_MAX = 500
 /** How long sockets get to answer the close frame. */
 const LINGER_MS = 500
@@ -97,6 +103,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // Store, as the rest sees it: away until it is open
   const read: Run = async (text, parameters) => {
     if (store === null) throw Object.assign(new Error('the database is not there yet'), { code: 'NOT_OPEN' })
+    counts.reads += 1
     return store.read(text, parameters)
   }
   const readDevice = createGather((ids) => readCredentials(read, ids), CREDENTIALS_BATCH_MAX)
@@ -118,7 +125,20 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const onLogin = (userId: number) => lastLogin.note(userId, now())
   const login = createLogin({ identify, directory, onLogin, now })
   const rights = createRights({ readWithdrawn: (grants) => readWithdrawn(read, grants, now()) })
-  const admission = createAdmission({ fleet, readDevice, builtMs: builtMs(), onAway, now })
+  const admission = createAdmission({
+    fleet,
+    limits,
+    readAccess: createGather((ids) => readAccess(read, ids), ACCESS_BATCH_MAX),
+    readAccesses: (ids) => readAccess(read, ids),
+    readDevice,
+    onRevoked: (id, keyHash) => devices.closeDevice(id, CLOSE.refused, (shown) => shown === keyHash),
+    onTrusted: () => {
+      counts.keysTrusted += 1
+    },
+    builtMs: builtMs(),
+    onAway,
+    now,
+  })
   const devices = createDeviceSocket({
     limits,
     credit,
@@ -191,6 +211,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     ...limits,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
+    limits,
+    counts,
     ...changes,
     now,
   })
@@ -227,6 +249,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }),
     every(SECOND_MS, () => {
       devices.pauseLate()
+      if (store !== null) admission.confirm().catch(onAway)
       devices.tellRates()
       admins.send()
     }),
@@ -292,16 +315,12 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // What connects the parts
 
   /** The database's word on a device that is connected is for viewers as well. */
-  function hold(device: Device, deviceKey: string): () => void {
-    const grant = {
-      role: 'device' as const,
-      userId: device.userId,
-      deviceId: device.id,
-      keyHash: hashOf(deviceKey),
-    }
+  function hold(device: Device, keyHash: string): () => void {
+    const grant = { role: 'device' as const, userId: device.userId, deviceId: device.id, keyHash }
     return rights.hold(grant, (why) => {
-      if (why === 'gone') changes.onDeviceGone(device)
-      else changes.onDeviceKey(device)
+      if (why === 'gone') return changes.onDeviceGone(device)
+      admission.noteChange(device.id)
+      devices.closeDevice(device.id, CLOSE.refused, (shown) => shown === keyHash)
     })
   }
 

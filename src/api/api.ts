@@ -7,6 +7,7 @@ import { type DevicesOptions, deviceRoutes } from './devices.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import type { Handlers } from './message.ts'
 import { openApiRoute } from './openapi.ts'
+import { type PairingOptions, pairingRoutes } from './pairing.ts'
 import { type PointsOptions, pointRoutes } from './points.ts'
 import { handlersOf } from './route.ts'
 import { sessionRoutes } from './sessions.ts'
@@ -15,11 +16,13 @@ import { type UsersOptions, userRoutes } from './users.ts'
 
 export interface ApiOptions
   extends HealthOptions,
-    Omit<DevicesOptions, 'directory'>,
+    Omit<DevicesOptions, 'directory' | 'limits'>,
+    Omit<PairingOptions, 'directory' | 'limits'>,
     Omit<UsersOptions, 'directory' | 'tokens'>,
     Omit<SharesOptions, 'directory' | 'tokens'>,
     PointsOptions {
   directory: Directory
+  limits: DevicesOptions['limits'] & PairingOptions['limits']
   tokens: Tokens
   identify: Identify
   /** A user shows a token for the first time. */
@@ -31,6 +34,7 @@ export function createApi(options: ApiOptions): Handlers {
     ...healthRoutes(options),
     ...userRoutes(options),
     ...deviceRoutes(options),
+    ...pairingRoutes(options),
     ...sessionRoutes(options),
     ...pointRoutes(options),
     ...shareRoutes(options),

@@ -44,11 +44,18 @@ export type Handlers = Readonly<Record<string, Handler>>
 export class Problem extends Error {
   readonly status: number
   readonly errors: readonly FieldError[] | undefined
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(status: number, detail: string, errors?: readonly FieldError[]) {
+  constructor(
+    status: number,
+    detail: string,
+    errors?: readonly FieldError[],
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     super(detail)
     this.status = status
     this.errors = errors
+    this.headers = headers
   }
 }
 

@@ -71,6 +71,23 @@ export interface DeviceChange {
   isActive?: boolean | undefined
 }
 
+/** A device that waits to be paired until that moment. */
+export interface Pairing {
+  device: DeviceRow
+  expiresAt: string
+}
+
+/** What a device shows to be paired, as SHA-256 in hex where it is secret. */
+export interface Redemption {
+  deviceId: number
+  /** Of the pairing token as long as nobody has redeemed it, and once this device has. */
+  openHash: string
+  redeemedHash: string
+  keyHash: string
+  name?: string | undefined
+  platform?: DevicePlatform | undefined
+}
+
 /** Every function rejects when the database is away. */
 export interface Directory {
   findUser: (id: number) => Promise<UserRow | null>
@@ -90,6 +107,12 @@ export interface Directory {
   /** null when there is no such user. */
   insertDevice: (device: NewDevice) => Promise<DeviceRow | null>
   writeDeviceKey: (id: number, keyHash: string) => Promise<DeviceRow | null>
+  /** null when the device or its user is gone or deactivated. */
+  writePairing: (id: number, tokenHash: string, ttlMs: number) => Promise<Pairing | null>
+  /** The device that one of these is the hash of a pairing token of. */
+  findPaired: (tokenHashes: readonly [string, string]) => Promise<number | null>
+  /** null: refused. */
+  redeemPairing: (redemption: Redemption) => Promise<DeviceRow | null>
   updateDevice: (id: number, change: DeviceChange) => Promise<DeviceRow | null>
   /** False when there was nothing to delete. */
   deleteDevice: (id: number) => Promise<boolean>

@@ -45,7 +45,7 @@ import type { Peer } from './peer.ts'
 import type { Route } from './server.ts'
 
 /** Who may connect: the device in memory, or why not. */
-export type Admission = { device: Device } | { close: Close }
+export type Admission = { device: Device; keyHash: string } | { close: Close }
 
 export interface DeviceSocketOptions {
   limits: DeviceLimits &
@@ -65,7 +65,7 @@ export interface DeviceSocketOptions {
   /** Checks the device key; rejects when the database is away. */
   admit: (deviceKey: string) => Promise<Admission>
   /** A socket was opened with this key; returns what is to be called once it is closed. */
-  hold: (device: Device, deviceKey: string) => () => void
+  hold: (device: Device, keyHash: string) => () => void
   /** The device has no socket any more. */
   release: (device: Device) => void
   publish: (device: Device, frame: Uint8Array) => void
@@ -135,6 +135,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       peer,
       hello,
       device: null,
+      keyHash: '',
       window: null,
       release: () => {},
       receivedMs: [],
@@ -205,8 +206,9 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     }
     replace(device)
     link.device = device
+    link.keyHash = admission.keyHash
     link.window = window
-    link.release = options.hold(device, deviceKey)
+    link.release = options.hold(device, admission.keyHash)
     linkOf.set(device.id, link)
     comeOnline(device, now())
     link.peer.send(
@@ -368,8 +370,14 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     link.peer.malformed(text, ref)
   }
 
-  function closeDevice(deviceId: number, reason: Close): void {
-    linkOf.get(deviceId)?.peer.end(reason)
+  /** `isMeant` looks at the hash of the key that the socket came with. */
+  function closeDevice(
+    deviceId: number,
+    reason: Close,
+    isMeant: (keyHash: string) => boolean = () => true,
+  ): void {
+    const link = linkOf.get(deviceId)
+    if (link !== undefined && isMeant(link.keyHash)) link.peer.end(reason)
   }
 
   /** Before the hub stops: no new points, wait for the ACKs or the close (D12). */

@@ -39,6 +39,7 @@ const STATUS: Readonly<Record<number, string>> = {
   409: '409 Conflict',
   413: '413 Content Too Large',
   415: '415 Unsupported Media Type',
+  429: '429 Too Many Requests',
   500: '500 Internal Server Error',
   503: '503 Service Unavailable',
 }
@@ -87,7 +88,10 @@ export function createHttp(options: HttpOptions) {
     const head = { method, path, query, address, baseUrl, token: bearer, accept }
     respond(head, readBody(res, options.bodyBytesMax), contentType)
       .then(send)
-      .catch((error) => send(answerOf(error)))
+      .catch((error) => {
+        if (error instanceof Problem) Object.assign(headers, error.headers)
+        send(answerOf(error))
+      })
   }
 
   async function respond(

@@ -9,6 +9,8 @@ export interface DeviceLink {
   hello: Waiting
   /** null until WELCOME. */
   device: Device | null
+  /** Of the key that it came with; empty until WELCOME. */
+  keyHash: string
   window: Window | null
   /** To be called when the socket is closed. */
   release: () => void

@@ -4,10 +4,13 @@ import type { Run } from './connection.ts'
 import {
   deleteDevice,
   findDevice,
+  findPaired,
   insertDevice,
   listDevices,
+  redeemPairing,
   updateDevice,
   writeDeviceKey,
+  writePairing,
 } from './devices.ts'
 import { endShare, findOwners, findShare, insertShare, listShares } from './shares.ts'
 import { findUser, findUserAt, insertUser, linkUser, listUsers, updateUser } from './users.ts'
@@ -24,6 +27,9 @@ export function createDirectory(run: Run, limits: { sharesPerUserMax: number }):
     listDevices: (userId, after, countMax) => listDevices(run, userId, after, countMax),
     insertDevice: (device) => insertDevice(run, device),
     writeDeviceKey: (id, keyHash) => writeDeviceKey(run, id, keyHash),
+    writePairing: (id, tokenHash, ttlMs) => writePairing(run, id, tokenHash, ttlMs),
+    findPaired: (tokenHashes) => findPaired(run, tokenHashes),
+    redeemPairing: (redemption) => redeemPairing(run, redemption),
     updateDevice: (id, change) => updateDevice(run, id, change),
     deleteDevice: (id) => deleteDevice(run, id),
     findOwners: (deviceIds) => findOwners(run, deviceIds),
