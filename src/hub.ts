@@ -1,19 +1,25 @@
 /** Opens everything in order, hands functions from one part to the other, and closes in reverse. A list. */
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { createTrust, isPrivate } from './addresses.ts'
 import { createAdmission } from './admission.ts'
 import { createApi } from './api/api.ts'
+import { createAudit } from './audit.ts'
 import { createChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { createBacklog } from './core/backlog.ts'
 import { blame } from './core/blame.ts'
 import { createCredit } from './core/credit.ts'
 import type { Device } from './core/device.ts'
+import { createDoor } from './core/door.ts'
 import { createFleet } from './core/fleet.ts'
+import { createTally } from './core/tally.ts'
 import { createDelivery } from './delivery.ts'
 import type { Log } from './log.ts'
-import { createMetrics } from './metrics.ts'
+import { createMetrics, REFUSAL_COUNTS } from './metrics.ts'
+import { createOrigins } from './origins.ts'
 import { CLOSE } from './protocol/closes.ts'
+import { createRetention } from './retention.ts'
 import { createRights } from './rights.ts'
 import { createRoster } from './roster.ts'
 import { createAudience } from './sockets/audience.ts'
@@ -25,16 +31,19 @@ import { createLogin } from './sockets/login.ts'
 import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
+import { createVisitors } from './sockets/visitor.ts'
 import { codeOf, describeError, type Run } from './store/connection.ts'
 import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } from './store/devices.ts'
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createLastSeen } from './store/lastSeen.ts'
+import { deletePoints, deleteRejected, deleteSessions, findOld } from './store/retention.ts'
 import { readIdleDevices } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import { readRights } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
 import { createSweep } from './sweep.ts'
+import { localUrl, tlsExpiresMs } from './tls.ts'
 import { createTokens, ensureSecret } from './tokens.ts'
 
 export interface Hub {
@@ -50,17 +59,23 @@ export interface Hub {
 const CHECK_MS = 250
 const SECOND_MS = 1_000
 const CREDENTIALS_BATCH_MAX = 500
+/** A frame that has waited so long for the writer has something in front of it. */
+const WRITER_BEHIND_MS = 500
 /** How long sockets get to answer the close frame. */
 const LINGER_MS = 500
 
 /** Listens at once and answers what it can; devices and viewers are admitted once the database is there. */
 export async function openHub(config: Config, log: Log): Promise<Hub> {
-  const { limits } = config
+  const { tls, retentionMs } = config
+  const limits = { ...config.limits, retentionMs }
   const now = Date.now
+  const elapsed = () => performance.now()
   const random = Math.random
   const tokens = createTokens(config.secret ?? (await ensureSecret(config.dataDir)), limits)
   let store: Store | null = null
   let isRateDue = false
+  let wasForwarded = false
+  const certificateExpiresMs = tls === null ? 0 : tlsExpiresMs(tls)
   let asking: Promise<boolean> | null = null
   let writer: Writer | null = null
   let fail: (error: Error) => void = () => {}
@@ -84,6 +99,12 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     windowPointsHeld: credit.heldPoints,
     devicesHeld: fleet.count,
     lanesAway: writer?.awayLanes ?? backlog.laneCount,
+    httpConnections: server.httpConnections,
+    waitingSockets: door.waiting,
+    addressesHeld: door.addresses,
+    retentionDevices: retention?.devicesSeen ?? 0,
+    retentionFinishedMs: retention?.finishedMs ?? 0,
+    certificateExpiresMs,
   }))
   const { counts } = metrics
 
@@ -102,9 +123,34 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   })
 
   // Sockets
-  const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
+  const audit = createAudit({ log, limits, now })
+  const door = createDoor(limits)
+  const userSockets = createTally(limits.socketsPerUserMax)
+  const visitors = createVisitors({
+    trust: createTrust(config.trustedProxies),
+    isTls: tls !== null,
+    onForwarded,
+  })
+  const origins = createOrigins({
+    allowed: config.origins,
+    fallback: () => localUrl(config.host, port, tls),
+  })
+  const server = createServer({
+    heartbeatS: limits.heartbeatS,
+    httpConnectionsMax: limits.httpConnectionsMax,
+    tls,
+    door,
+    origins,
+    visitors,
+    onRefused,
+    onDropped: (reason) => {
+      counts[reason === 'all' ? 'connectionsDropped' : 'connectionsDroppedAddress'] += 1
+    },
+    onFault,
+    now: elapsed,
+  })
   const audience = createAudience(server, counts)
-  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, () => performance.now())
+  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
   const login = createLogin(tokens, directory, now)
   const admission = createAdmission({ fleet, readDevice, builtMs: builtMs(), onAway, now })
   const devices = createDeviceSocket({
@@ -119,6 +165,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     isWatched: (device) => audience.isWatched(device.userId, device.id),
     onSeen: (device) => lastSeen.note(device.id, device.lastSeenMs ?? now()),
     onAck: metrics.ackMs.record,
+    onRefused: (address) => audit.refused('deviceKey', address),
     onFault,
     now,
   })
@@ -128,6 +175,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     deadlines,
     counts,
     login,
+    userSockets,
+    onRefused: (address) => audit.refused('token', address),
     findDevices: roster.find,
     describe: roster.describe,
     onWatch: () => {
@@ -136,7 +185,18 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onFault: onAway,
     now,
   })
-  const admins = createStatsSocket({ limits, deadlines, counts, login, stats: metrics.stats, onFault, now })
+  const admins = createStatsSocket({
+    limits,
+    deadlines,
+    counts,
+    login,
+    userSockets,
+    onRefused: (address) => audit.refused('token', address),
+    onLogin: (by, address) => audit.adminLogin({ by, address }, 'stats'),
+    stats: metrics.stats,
+    onFault,
+    now,
+  })
   const changes = createChanges({ fleet, roster, admission, audience, devices, viewers, onAway })
   const delivery = createDelivery({
     limits,
@@ -155,6 +215,22 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     readDevice,
     now,
   })
+  const retention =
+    retentionMs === null
+      ? null
+      : createRetention({
+          retentionMs,
+          limits,
+          fleet,
+          counts,
+          find: (...asked) => findOld(read, ...asked),
+          deletePoints: (...asked) => deletePoints(read, ...asked),
+          deleteSessions: (...asked) => deleteSessions(read, ...asked),
+          deleteRejected: (...asked) => deleteRejected(read, ...asked),
+          isWriterBehind: () => backlogAgeMs() > WRITER_BEHIND_MS,
+          pause,
+          now,
+        })
   const rights = createRights({
     holders: [devices, viewers, admins],
     readRights: (ids) => readRights(read, ids),
@@ -166,13 +242,18 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
     ...changes,
+    audit,
     now,
   })
   const http = createHttp({
     handlers: api,
     bodyBytesMax: limits.bodyBytesMax,
-    isOriginAllowed,
-    publicUrl: config.origins[0] ?? null,
+    bodyTimeoutMs: limits.bodyTimeoutMs,
+    door,
+    origins,
+    visitors,
+    onRefused,
+    now: elapsed,
     onRequest: () => {
       counts.httpRequests += 1
     },
@@ -184,7 +265,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   server.addHttp(http.handle)
 
   const port = await server.listen(config.host, config.port)
-  log.info({ host: config.host, port }, 'listening')
+  log.info({ host: config.host, port, tls: tls !== null }, 'listening')
+  if (tls !== null && certificateExpiresMs <= now()) log.warn(tls, 'the certificate has expired')
   const opening = new AbortController()
   const ready = open()
   ready.catch(() => {})
@@ -202,9 +284,11 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       if (store !== null) rights.check().catch(onAway)
       devices.tellRates()
       admins.send()
+      audit.flush()
     }),
     every(limits.lastSeenFlushMs, () => void lastSeen.flush().catch(onAway)),
     every(limits.sessionSweepMs, () => void (store && sweep().catch(onAway))),
+    every(limits.retentionSweepMs, () => void (store && retention?.run().catch(onAway))),
   ]
   return { port, ready, failed, close }
 
@@ -231,6 +315,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       now,
       random,
     })
+    retention?.run().catch(onAway)
     log.info({}, 'ready')
   }
 
@@ -239,6 +324,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     opening.abort()
     await Promise.race([ready.catch(() => {}), pause(limits.shutdownMs)])
     for (const timer of timers) clearInterval(timer)
+    retention?.stop()
     for (const socket of [devices, viewers, admins]) socket.goaway()
     const isFlushed = (await writer?.stop(limits.shutdownMs)) ?? true
     if (!isFlushed)
@@ -249,6 +335,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     server.close()
     if (isFlushed) await Promise.race([lastSeen.flush().catch(onAway), pause(LINGER_MS)])
     metrics.close()
+    audit.flush(true)
     await store?.close()
     log.info({}, 'closed')
   }
@@ -296,12 +383,18 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }
   }
 
-  function isOriginAllowed(origin: string, host: string): boolean {
-    return config.origins.includes(origin) || origin === `http://${host}` || origin === `https://${host}`
+  function onRefused(reason: keyof typeof REFUSAL_COUNTS): void {
+    counts[REFUSAL_COUNTS[reason]] += 1
   }
 
-  function onRefused(): void {
-    counts.connectionsRefused += 1
+  /** Once: anybody can send the field. */
+  function onForwarded(peer: string): void {
+    if (wasForwarded || !isPrivate(peer)) return
+    wasForwarded = true
+    log.warn(
+      { peer },
+      'X-Forwarded-For from a peer that is not trusted: if it is a proxy of yours, name it in ALZY_TRUSTED_PROXIES',
+    )
   }
 
   /** The environment's fault: it is waited out, and worth a line. */

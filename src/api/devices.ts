@@ -1,5 +1,6 @@
 /** Devices and their keys: a user's own, and for admins everyone's. */
 import { z } from 'zod'
+import type { Act } from '../audit.ts'
 import type { DeviceRow, Directory } from '../core/directory.ts'
 import { createDeviceKey } from '../deviceKey.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../protocol/messages.ts'
@@ -74,7 +75,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         if (device === null) throw new Problem(404, 'there is no such user')
         const answer = await giveKey(device.id)
         options.onDevice(answer.device)
-        return { status: 201, json: answer }
+        return { status: 201, json: answer, act: ['device.added', { deviceId: device.id }] }
       },
     }),
     route({
@@ -103,7 +104,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         if (device === null) throw new Problem(404, 'there is no such device')
         if (device.isActive) options.onDevice(device)
         else options.onDeviceGone(device)
-        return { status: 200, json: device }
+        return { status: 200, json: device, act: actOf(device.id, body.isActive) }
       },
     }),
     route({
@@ -117,7 +118,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         const device = await ownDevice(directory, caller, parameters.id)
         if (!(await directory.deleteDevice(device.id))) throw new Problem(404, 'there is no such device')
         options.onDeviceGone(device)
-        return { status: 204 }
+        return { status: 204, act: ['device.deleted', { deviceId: device.id }] }
       },
     }),
     route({
@@ -129,7 +130,8 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
       answers: { 201: KEYED },
       handle: async ({ caller, parameters }) => {
         await ownDevice(directory, caller, parameters.id)
-        return { status: 201, json: await giveKey(parameters.id) }
+        const json = await giveKey(parameters.id)
+        return { status: 201, json, act: ['device.keyReplaced', { deviceId: parameters.id }] }
       },
     }),
   ]
@@ -141,4 +143,9 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
     options.onDeviceKey(device)
     return { device, deviceKey }
   }
+}
+
+function actOf(deviceId: number, isActive: boolean | undefined): Act | null {
+  if (isActive === undefined) return null
+  return [isActive ? 'device.activated' : 'device.deactivated', { deviceId }]
 }

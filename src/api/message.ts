@@ -1,4 +1,5 @@
 /** A request and its answer, as the API sees them: without a server, and read to their end. */
+import type { Act } from '../audit.ts'
 
 export interface Request {
   method: string
@@ -16,10 +17,14 @@ export interface Request {
   parameters: Readonly<Record<string, string>>
 }
 
-export type Answer =
+export type Answer = (
   | { status: number; json: unknown }
   | { status: number; text: string; contentType: string }
   | { status: 204 }
+) & {
+  /** What was done, where the audit trail has to hold it. */
+  act?: Act | null
+}
 
 export type Handler = (request: Request) => Promise<Answer>
 /** `GET /v1/devices/{id}` → what answers it. */

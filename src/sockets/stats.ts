@@ -1,7 +1,9 @@
 /** The stats socket (PROTOCOL.md section 4): the hub's figures once a second, for admins. */
 
+import { type Bucket, createBucket } from '../core/bucket.ts'
 import type { UserRow } from '../core/directory.ts'
 import { createLane, type Lane } from '../core/lane.ts'
+import type { Tally } from '../core/tally.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeViewerFrame } from '../protocol/decode.ts'
@@ -19,6 +21,7 @@ export interface Admin {
   /** null until WELCOME. */
   user: UserRow | null
   expiresMs: number
+  frames: Bucket
   lane: Lane
 }
 
@@ -26,6 +29,8 @@ export interface StatsSocketOptions {
   limits: {
     adminsMax: number
     viewerFrameBytesMax: number
+    viewerFramesPerS: number
+    viewerFramesBurst: number
     heartbeatS: number
     tickMs: number
     seenLateMs: number
@@ -35,6 +40,11 @@ export interface StatsSocketOptions {
   deadlines: HelloDeadlines
   counts: Counts
   login: LoginCheck
+  /** The sockets of each user, of viewers and admins together. */
+  userSockets: Tally
+  /** A token was refused, or is not an admin's. */
+  onRefused: (address: string) => void
+  onLogin: (userId: number, address: string) => void
   stats: () => Record<string, unknown>
   onFault: (error: unknown) => void
   now: () => number
@@ -72,6 +82,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
       close: (admin) => {
         admins.delete(admin)
         admin.hello.isDone = true
+        if (admin.user !== null) options.userSockets.release(admin.user.id)
       },
     }
   }
@@ -86,6 +97,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
       hello,
       user: null,
       expiresMs: Number.POSITIVE_INFINITY,
+      frames: createBucket(limits.viewerFramesPerS, limits.viewerFramesBurst),
       lane: createLane(limits),
     }
     admins.add(admin)
@@ -94,6 +106,11 @@ export function createStatsSocket(options: StatsSocketOptions) {
 
   function message(admin: Admin, bytes: ArrayBuffer): void {
     const frame = decodeViewerFrame(bytes)
+    if (!admin.frames.take(1, now())) {
+      counts.limitsExceeded += 1
+      counts.viewerRatesExceeded += 1
+      return admin.peer.end(CLOSE.limit)
+    }
     if (admin.user === null && frame.type === TYPE.hello && !admin.hello.isDone) {
       admin.hello.isDone = true
       welcome(admin, frame.token).catch((error) => {
@@ -113,15 +130,16 @@ export function createStatsSocket(options: StatsSocketOptions) {
 
   async function welcome(admin: Admin, token: string): Promise<void> {
     const login = await options.login(token)
-    if ('close' in login) {
-      if (login.close === CLOSE.refused) counts.helloRefused += 1
-      return admin.peer.end(login.close)
-    }
+    if (!admin.peer.isOpen) return
+    if ('close' in login) return refuse(admin, login.close)
     const { user, expiresMs } = login
-    if (user.role !== 'admin') {
-      counts.helloRefused += 1
-      return admin.peer.end(CLOSE.refused)
+    if (user.role !== 'admin') return refuse(admin, CLOSE.refused)
+    if (!options.userSockets.take(user.id)) {
+      counts.userSocketsRefused += 1
+      return admin.peer.end(CLOSE.limit)
     }
+    admin.peer.admit()
+    options.onLogin(user.id, admin.peer.address)
     admin.user = user
     admin.expiresMs = expiresMs
     admin.peer.send(
@@ -133,6 +151,14 @@ export function createStatsSocket(options: StatsSocketOptions) {
         heartbeatS: limits.heartbeatS,
       }),
     )
+  }
+
+  function refuse(admin: Admin, reason: Close): void {
+    if (reason === CLOSE.refused) {
+      counts.helloRefused += 1
+      options.onRefused(admin.peer.address)
+    }
+    admin.peer.end(reason)
   }
 
   /** To be called several times a second. */

@@ -6,6 +6,7 @@
 import { type Bucket, createBucket } from '../core/bucket.ts'
 import type { UserRow } from '../core/directory.ts'
 import { createLane, type Lane } from '../core/lane.ts'
+import type { Tally } from '../core/tally.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeViewerFrame } from '../protocol/decode.ts'
@@ -71,6 +72,10 @@ export interface ViewerSocketOptions {
   deadlines: HelloDeadlines
   counts: Counts
   login: LoginCheck
+  /** The sockets of each user, of viewers and admins together. */
+  userSockets: Tally
+  /** A token was refused. */
+  onRefused: (address: string) => void
   /** Ids of the devices of these users (null: of everyone); rejects when the database is away. */
   findDevices: (userIds: readonly number[] | null) => Promise<number[]>
   /** Devices as they are now: see roster.ts. */
@@ -153,6 +158,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     if (frame.type === 'malformed') return malformed(viewer, frame.message, frame.ref)
     if (!viewer.frames.take(1, now())) {
       counts.limitsExceeded += 1
+      counts.viewerRatesExceeded += 1
       return viewer.peer.end(CLOSE.limit)
     }
     if (viewer.user === null) {
@@ -184,10 +190,19 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   async function welcome(viewer: Viewer, token: string): Promise<void> {
     const login = await options.login(token)
+    if (!viewer.peer.isOpen) return
     if ('close' in login) {
-      if (login.close === CLOSE.refused) counts.helloRefused += 1
+      if (login.close === CLOSE.refused) {
+        counts.helloRefused += 1
+        options.onRefused(viewer.peer.address)
+      }
       return viewer.peer.end(login.close)
     }
+    if (!options.userSockets.take(login.user.id)) {
+      counts.userSocketsRefused += 1
+      return viewer.peer.end(CLOSE.limit)
+    }
+    viewer.peer.admit()
     viewer.user = login.user
     viewer.expiresMs = login.expiresMs
     viewer.peer.send(
@@ -408,6 +423,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   function close(viewer: Viewer): void {
     viewers.delete(viewer)
     viewer.hello.isDone = true
+    if (viewer.user !== null) options.userSockets.release(viewer.user.id)
     audience.leave(viewer)
     options.onWatch()
   }
