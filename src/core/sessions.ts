@@ -59,7 +59,7 @@ export function createSessionBook(
   known: readonly Session[],
 ) {
   const sessions = [...known]
-  return { named, forPoint, addPoint, endIdle, sessions: sessions as readonly Session[] }
+  return { named, isOpen, forPoint, addPoint, endIdle, sessions: sessions as readonly Session[] }
 
   /** The session that a device calls by its start. Pushes to `created` when it is new here. */
   function named(startedMs: number, nowMs: number, created: Session[]): Session {
@@ -71,6 +71,11 @@ export function createSessionBook(
       found.revision += 1
     }
     return found
+  }
+
+  function isOpen(startedMs: number): boolean {
+    const found = startedAt(startedMs)
+    return found !== undefined && found.status !== 'ended'
   }
 
   /** The session of a point that names none (D3). `changed` receives sessions that this created or ended. */
