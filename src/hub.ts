@@ -30,7 +30,7 @@ import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } fro
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createLastSeen } from './store/lastSeen.ts'
-import { readIdleDevices } from './store/sessions.ts'
+import { readIdleDevices, readLastPoints } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import { readRights } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
@@ -151,7 +151,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const sweep = createSweep({
     fleet,
     backlog,
-    findIdle: (nowMs, countMax) => readIdleDevices(read, nowMs, limits, countMax),
+    findIdle: (nowMs, countMax, after) => readIdleDevices(read, nowMs, limits, countMax, after),
+    findLastPoints: (sessions) => readLastPoints(read, sessions),
     readDevice,
     now,
   })
