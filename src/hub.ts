@@ -49,7 +49,7 @@ import { createHistory } from './store/history.ts'
 import { createLastSeen } from './store/lastSeen.ts'
 import { deletePoints, deleteRejected, deleteSessions, findOld } from './store/retention.ts'
 import { readWithdrawn } from './store/rights.ts'
-import { readIdleDevices } from './store/sessions.ts'
+import { readIdleDevices, readLastPoints } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import { writeLastLogin } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
@@ -246,7 +246,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const sweep = createSweep({
     fleet,
     backlog,
-    findIdle: (nowMs, countMax) => readIdleDevices(read, nowMs, limits, countMax),
+    findIdle: (nowMs, countMax, after) => readIdleDevices(read, nowMs, limits, countMax, after),
+    findLastPoints: (sessions) => readLastPoints(read, sessions),
     readDevice,
     now,
   })

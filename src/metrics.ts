@@ -10,7 +10,7 @@ const COUNTS = {
   framesReceived: 'Frames from devices',
   pointsReceived: 'Points in them',
   pointsStored: 'Points that were new in the database',
-  pointsDuplicate: 'Points that the database had already',
+  pointsDuplicate: 'Points that the database had already: sent again, or by a write whose answer was lost',
   pointsRejectedCoordinate: 'Points rejected: coordinate out of range',
   pointsRejectedFuture: 'Points rejected: more than 24 h ahead of the hub',
   pointsRejectedTooOld: 'Points rejected: too old',

@@ -49,7 +49,7 @@ const liveOf = (kept: Kept) => kept.live.flatMap(({ from, to }) => timesOf(kept)
 /** The store writes what it has to learn of these sessions. */
 function store(sessions: readonly Session[]): void {
   sessions.forEach((session, i) => {
-    confirm(session, { ...session, id: session.id || i + 1 }, session.revision)
+    confirm(session, { ...session, id: session.id || i + 1 }, session.revision, true)
   })
 }
 
