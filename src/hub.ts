@@ -170,14 +170,15 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const identify = createIdentity({ tokens, oidc, directory, now })
   const onLogin = (userId: number) => lastLogin.note(userId, now())
   const login = createLogin({ identify, directory, onLogin, now })
-  const rights = createRights({ readWithdrawn: (grants) => readWithdrawn(read, grants, now()) })
+  const rights = createRights({
+    readWithdrawn: (grants) => readWithdrawn(read, grants, now()),
+    onAnswer: () => admission.noteAnswer(),
+  })
   const admission = createAdmission({
     fleet,
     limits,
     readAccess: createGather((ids) => readAccess(read, ids), ACCESS_BATCH_MAX),
-    readAccesses: (ids) => readAccess(read, ids),
     readDevice,
-    onRevoked: (id, keyHash) => devices.closeDevice(id, CLOSE.refused, (shown) => shown === keyHash),
     onTrusted: () => {
       counts.keysTrusted += 1
     },
@@ -324,7 +325,6 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }),
     every(SECOND_MS, () => {
       devices.pauseLate()
-      if (store !== null) admission.confirm().catch(onAway)
       devices.tellRates()
       admins.send()
       audit.flush()
