@@ -72,6 +72,8 @@ try {
       // One device sends what a crowd would.
       ALZY_DEVICE_FRAMES_PER_S: '100000',
       ALZY_DEVICE_POINTS_PER_S: '1000000',
+      // And one user watches as a crowd would.
+      ALZY_SOCKETS_PER_USER_MAX: '1000000',
     },
     flags.profile,
   )

@@ -63,8 +63,8 @@ function attempt<Thing>(
   }
   try {
     return read(pem)
-  } catch (error) {
-    const isLocked = (error as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE'
+  } catch {
+    const isLocked = pem.includes('ENCRYPTED')
     const what = setting === 'ALZY_TLS_CERT' ? 'a certificate' : 'a private key'
     problems.push(
       `${setting}: ${path} is ${isLocked ? 'encrypted: remove its passphrase' : `not ${what} in PEM`}`,
