@@ -35,7 +35,7 @@ export async function startHub(env: Record<string, string>, profileDirectory: st
   process.once('exit', kill)
   const port = await becomesReady()
   const url = `http://127.0.0.1:${port}`
-  return { port, addUser, metrics, stop }
+  return { port, addUser, metrics, cpuMs, stop }
 
   function becomesReady(): Promise<number> {
     return new Promise((resolve, reject) => {
@@ -83,6 +83,11 @@ export async function startHub(env: Record<string, string>, profileDirectory: st
     return new Map(
       [...text.matchAll(/^(\w+) (\S+)$/gm)].map(([, name, value]) => [name!, Number(value)] as const),
     )
+  }
+
+  /** Processor time that it has used, in all its threads. */
+  async function cpuMs(): Promise<number> {
+    return (await metrics()).get('process_cpu_seconds_total')! * 1000
   }
 
   async function stop(): Promise<void> {

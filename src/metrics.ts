@@ -110,7 +110,7 @@ const SPANS = {
     buckets: [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000],
   },
   ackMs: {
-    help: 'Time from receiving a frame to its ACK',
+    help: 'Time from receiving a frame to its ACK, of the oldest frame that an ACK covers',
     buckets: [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000],
   },
 } as const

@@ -71,6 +71,7 @@ export interface DeviceSocketOptions {
   publish: (device: Device, frame: Uint8Array) => void
   isWatched: (device: Device) => boolean
   onSeen: (device: Device) => void
+  /** An ACK is due; the oldest frame that it covers was received so long ago. */
   onAck: (tookMs: number) => void
   /** A device key was refused. */
   onRefused: (address: string) => void
@@ -327,10 +328,14 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     for (const { owner: link, seq, cost, kept } of entries) {
       if (link === null) continue
       link.window!.settle(seq, cost)
-      options.onAck(nowMs - link.receivedMs.shift()!)
+      const receivedMs = link.receivedMs.shift()!
       const rejected = rejectedOf.get(link)
-      if (rejected === undefined) rejectedOf.set(link, [...kept.rejected])
-      else rejected.push(...kept.rejected)
+      if (rejected === undefined) {
+        rejectedOf.set(link, [...kept.rejected])
+        options.onAck(nowMs - receivedMs)
+      } else if (kept.rejected.length > 0) {
+        rejected.push(...kept.rejected)
+      }
     }
     for (const [link, rejected] of rejectedOf) acknowledge(link, rejected)
   }

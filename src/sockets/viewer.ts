@@ -20,7 +20,7 @@ import {
 } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE, type ViewerFrame } from '../protocol/messages.ts'
 import type { Rights } from '../rights.ts'
-import { type Audience, deviceTopic, EVERYONE, type Listener, userTopic } from './audience.ts'
+import { type Audience, deviceTopic, EVERYONE, type Listener, type Topic, userTopic } from './audience.ts'
 import type { HelloDeadlines, Waiting } from './hello.ts'
 import { expired, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
@@ -278,7 +278,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     return true
   }
 
-  function enter(viewer: Viewer, topics: string[]): void {
+  function enter(viewer: Viewer, topics: Topic[]): void {
     viewer.topics = topics
     audience.enter(viewer)
     options.onWatch()
