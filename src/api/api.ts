@@ -18,7 +18,7 @@ import { type UsersOptions, userRoutes } from './users.ts'
 export interface ApiOptions
   extends HealthOptions,
     Omit<DevicesOptions, 'directory' | 'limits'>,
-    Omit<PairingOptions, 'directory' | 'limits'>,
+    Omit<PairingOptions, 'directory' | 'limits' | 'onRefused'>,
     Omit<UsersOptions, 'directory' | 'tokens'>,
     Omit<SharesOptions, 'directory' | 'tokens'>,
     PointsOptions {
@@ -32,16 +32,18 @@ export interface ApiOptions
 }
 
 export function createApi(options: ApiOptions): Handlers {
+  const { audit } = options
+  const onRefused = (address: string) => audit.refused('pairingToken', address)
   const routes = [
     ...healthRoutes(options),
     ...userRoutes(options),
     ...deviceRoutes(options),
-    ...pairingRoutes(options),
+    ...pairingRoutes({ ...options, onRefused }),
     ...sessionRoutes(options),
     ...pointRoutes(options),
     ...shareRoutes(options),
   ]
   const described = [...routes, openApiRoute(routes)]
-  const identify = auditing(createIdentify(options.identify, options.onLogin), options.audit)
-  return handlersOf(described, identify, options.audit.act)
+  const identify = auditing(createIdentify(options.identify, options.onLogin), audit)
+  return handlersOf(described, identify, audit.act)
 }
