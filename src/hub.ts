@@ -141,6 +141,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const audit = createAudit({ log, limits, now })
   const door = createDoor(limits)
   const userSockets = createTally(limits.socketsPerUserMax)
+  const shareSockets = createTally(limits.socketsPerShareMax)
   const visitors = createVisitors({
     trust: createTrust(config.trustedProxies),
     isTls: tls !== null,
@@ -211,6 +212,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     login,
     hold: rights.hold,
     userSockets,
+    shareSockets,
     onRefused: (address) => audit.refused('token', address),
     findDevices: roster.find,
     describe: roster.describe,
