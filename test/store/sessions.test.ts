@@ -82,6 +82,11 @@ describeOnEachStore('a session that the device names', (on) => {
             status: STATUS_AFTER[lastOp],
             endedMs: lastOp === END ? startMs + lastAt : null,
           })
+          // And so has the hub that wrote last.
+          expect(hub.book.sessions.find(({ startedMs }) => startedMs === startMs)).toMatchObject({
+            status: STATUS_AFTER[lastOp],
+            endedMs: lastOp === END ? startMs + lastAt : null,
+          })
         }),
         { numRuns: 25 },
       )
