@@ -87,6 +87,8 @@ export interface Config {
   readonly secret: string | null
   /** Origins of browsers allowed besides the hub's own. */
   readonly origins: readonly string[]
+  /** A MapLibre style for the live map; null: outlines of land, without any request elsewhere. */
+  readonly mapStyle: string | null
   readonly logLevel: string
   readonly limits: Limits
 }
@@ -128,6 +130,9 @@ const SETTINGS = {
     .transform((text) => text.split(',').map((origin) => origin.trim()))
     .pipe(z.array(z.string().regex(/^https?:\/\/[^/]+$/, 'must be origins such as https://maps.example.org')))
     .optional(),
+  ALZY_MAP_STYLE: z
+    .url({ protocol: /^https?$/, error: 'must be the http(s) address of a MapLibre style' })
+    .optional(),
   ALZY_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 }
 
@@ -162,6 +167,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     dataDir: settings.ALZY_DATA_DIR,
     secret: settings.ALZY_SECRET ?? null,
     origins: settings.ALZY_ORIGINS ?? [],
+    mapStyle: settings.ALZY_MAP_STYLE ?? null,
     logLevel: settings.ALZY_LOG_LEVEL,
     limits,
   })

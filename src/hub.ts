@@ -13,6 +13,7 @@ import { createFleet } from './core/fleet.ts'
 import { createDelivery } from './delivery.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { readPages } from './pages.ts'
 import { CLOSE } from './protocol/closes.ts'
 import { createRights } from './rights.ts'
 import { createRoster } from './roster.ts'
@@ -22,6 +23,7 @@ import { createHelloDeadlines } from './sockets/hello.ts'
 import { createHttp } from './sockets/http.ts'
 import type { DeviceLink } from './sockets/link.ts'
 import { createLogin } from './sockets/login.ts'
+import { createPageServer } from './sockets/pages.ts'
 import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
@@ -165,23 +167,23 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     tokenTtlSMax: limits.tokenTtlSMax,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
+    setup: { mapStyle: config.mapStyle, oidc: null },
     ...changes,
     now,
   })
+  const pages = createPageServer(readPages({ mapStyle: config.mapStyle, issuer: null }), countRequest)
   const http = createHttp({
     handlers: api,
     bodyBytesMax: limits.bodyBytesMax,
     isOriginAllowed,
     publicUrl: config.origins[0] ?? null,
-    onRequest: () => {
-      counts.httpRequests += 1
-    },
+    onRequest: countRequest,
     onFault: answerFault,
   })
   server.addRoute(devices.route())
   server.addRoute(viewers.route())
   server.addRoute(admins.route())
-  server.addHttp(http.handle)
+  server.addHttp((res, req) => void (pages.handle(res, req) || http.handle(res, req)))
 
   const port = await server.listen(config.host, config.port)
   log.info({ host: config.host, port }, 'listening')
@@ -298,6 +300,10 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
 
   function isOriginAllowed(origin: string, host: string): boolean {
     return config.origins.includes(origin) || origin === `http://${host}` || origin === `https://${host}`
+  }
+
+  function countRequest(): void {
+    counts.httpRequests += 1
   }
 
   function onRefused(): void {

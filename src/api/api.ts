@@ -6,9 +6,10 @@ import { type DevicesOptions, deviceRoutes } from './devices.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import type { Handlers } from './message.ts'
 import { handlersOf } from './route.ts'
+import { type SetupOptions, setupRoutes } from './setup.ts'
 import { userRoutes } from './users.ts'
 
-export interface ApiOptions extends HealthOptions, Omit<DevicesOptions, 'directory'> {
+export interface ApiOptions extends HealthOptions, SetupOptions, Omit<DevicesOptions, 'directory'> {
   directory: Directory
   tokens: Tokens
   tokenTtlSMax: number
@@ -17,6 +18,11 @@ export interface ApiOptions extends HealthOptions, Omit<DevicesOptions, 'directo
 
 export function createApi(options: ApiOptions): Handlers {
   const { tokens, directory, now } = options
-  const routes = [...healthRoutes(options), ...userRoutes(options), ...deviceRoutes(options)]
+  const routes = [
+    ...healthRoutes(options),
+    ...setupRoutes(options),
+    ...userRoutes(options),
+    ...deviceRoutes(options),
+  ]
   return handlersOf(routes, createIdentify(tokens, directory, now))
 }

@@ -3,6 +3,13 @@ import { createDevice, type DeviceClient, type DeviceOptions } from './device.ts
 import type { Platform, Wire, WireListener } from './platform.ts'
 import { createViewer, type ViewerClient, type ViewerOptions } from './viewer.ts'
 
+export {
+  DEVICE_COLORS,
+  type DeviceColor,
+  type DevicePlatform,
+  type SessionStatus,
+  type UserRole,
+} from '../protocol/messages.ts'
 export type { ConnectionState } from './connection.ts'
 export type { DeviceClient, DeviceCounts, DeviceEvent, DeviceOptions, ReasonName } from './device.ts'
 export type { ViewerRole } from './frames.ts'

@@ -43,7 +43,9 @@ function tell(io: DemoIo, url: string, hub: Hub, devices: readonly string[], tok
   io.stdout(`Moving on ${url} as ${EMAIL}: ${devices.length} devices`)
   for (const name of devices) io.stdout(`  ${name}`)
   io.stdout('')
-  io.stdout('Watch them from another terminal (Ctrl-C here ends the demo):')
+  io.stdout('Watch them on the map (Ctrl-C here ends the demo):')
+  io.stdout(`  ${url}/#token=${token}`)
+  io.stdout('or in another terminal:')
   io.stdout(`  npx alzy watch${elsewhere} --token ${token}`)
   io.stdout('')
 }
