@@ -13,6 +13,7 @@ export {
 export type { ConnectionState } from './connection.ts'
 export type { DeviceClient, DeviceCounts, DeviceEvent, DeviceOptions, ReasonName } from './device.ts'
 export type { ViewerRole } from './frames.ts'
+export { type IdbQueue, type IdbQueueOptions, openIdbQueue } from './idbQueue.ts'
 export type { DeviceView } from './picture.ts'
 export type { Clock } from './platform.ts'
 export type { PointSource, RecordedPoint, SeenPoint } from './points.ts'

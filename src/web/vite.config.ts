@@ -29,6 +29,8 @@ export default defineConfig({
     rolldownOptions: {
       input: {
         index: path.join(HERE, 'index.html'),
+        track: path.join(HERE, 'track.html'),
+        'track-worker': path.join(HERE, 'track/worker.ts'),
       },
       checks: { pluginTimings: false },
       output: {
