@@ -17,6 +17,8 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/sql ./sql
 COPY --from=build /app/src/demo/tracks ./src/demo/tracks
+# The other commands, for docker exec: npx would have to write into what the user node may only read.
+RUN chmod +x dist/main.js && ln -s /app/dist/main.js /usr/local/bin/alzy
 RUN mkdir /data && chown node:node /data
 USER node
 ENV NODE_ENV=production ALZY_HOST=0.0.0.0 ALZY_DATA_DIR=/data

@@ -1,16 +1,28 @@
 /** Who may connect as a device: the key, the database's word on the device, and a clock that can be believed. */
 import { LRUCache } from 'lru-cache'
-import type { Device, KnownDevice } from './core/device.ts'
+import type { Device, DeviceProfile, KnownDevice } from './core/device.ts'
 import type { Fleet } from './core/fleet.ts'
-import { deviceIdOf, isDeviceKey } from './deviceKey.ts'
+import { deviceIdOf, isKeyHash, keyHashOf } from './deviceKey.ts'
 import { CLOSE, type Close } from './protocol/closes.ts'
+
+/** What the database says of a device's right to connect. */
+export interface Access extends DeviceProfile {
+  id: number
+  keyHash: string | null
+  isActive: boolean
+}
 
 export interface AdmissionOptions {
   fleet: Fleet
-  /** Rejects when the database is away. */
-  readDevice: (
-    id: number,
-  ) => Promise<(KnownDevice & { keyHash: string | null; isActive: boolean }) | undefined>
+  limits: { keyTrustMs: number }
+  /** All three reject when the database is away. */
+  readAccess: (id: number) => Promise<Access | undefined>
+  readAccesses: (ids: readonly number[]) => Promise<Access[]>
+  readDevice: (id: number) => Promise<(KnownDevice & Access) | undefined>
+  /** A device was let in with this key, and should not have been: if its socket came with it, it is to be closed. */
+  onRevoked: (deviceId: number, keyHash: string) => void
+  /** A device was let in by memory. */
+  onTrusted: () => void
   /** When this build of the hub was made. */
   builtMs: number
   onAway: (error: unknown) => void
@@ -21,45 +33,146 @@ export interface AdmissionOptions {
 const BEHIND_MS_MAX = 60_000
 /** Devices changed during a HELLO that are remembered; a HELLO takes milliseconds. */
 const CHANGES_MAX = 10_000
+const CONFIRMED_AT_ONCE_MAX = 5_000
+/** No device has it. A key of no device is looked up and compared all the same: it must cost the same. */
+const NO_DEVICE = 0
 
+/**
+ * A key that the database has confirmed is remembered as long as its device is in memory, which the fleet bounds. It
+ * lets the device in again without a question, so that a storm of reconnects costs the database next to nothing, and
+ * the question is asked afterwards, for all of them at once. A key that is not remembered costs the same whether or not
+ * there is such a device.
+ */
 export function createAdmission(options: AdmissionOptions) {
   const { fleet, now } = options
   const changes = new LRUCache<number, number>({ max: CHANGES_MAX })
+  const remembered = new WeakMap<Device, string>()
+  /** Let in by memory: by device, the hash of the key. */
+  const unconfirmed = new Map<Device, string>()
   let serial = 0
+  let everyoneChanged = 0
+  let isConfirming = false
+  let answeredMs = Number.NEGATIVE_INFINITY
   let newestReceivedMs = Number.NEGATIVE_INFINITY
-  return { admit, noteChange, noteReceived }
+  return { admit, confirm, noteChange, noteUserChange, noteReceived }
 
-  async function admit(deviceKey: string): Promise<{ device: Device } | { close: Close }> {
+  async function admit(deviceKey: string): Promise<{ device: Device; keyHash: string } | { close: Close }> {
     const nowMs = now()
     if (nowMs < options.builtMs || nowMs < newestReceivedMs - BEHIND_MS_MAX)
       return { close: CLOSE.unavailable }
-    const id = deviceIdOf(deviceKey)
+    const keyHash = keyHashOf(deviceKey)
     try {
-      for (;;) {
-        const before = serial
-        // A key of no device is looked up and compared all the same: it must cost the same.
-        const row = await options.readDevice(id ?? 0)
-        const isKey = isDeviceKey(deviceKey, row?.keyHash ?? null)
-        if ((changes.get(id ?? 0) ?? 0) > before) continue
-        if (row === undefined || !isKey || !row.isActive) return { close: CLOSE.refused }
-        return { device: fleet.hold(row, now()) }
-      }
+      const device = await find(deviceIdOf(deviceKey) ?? NO_DEVICE, keyHash)
+      return device === null ? { close: CLOSE.refused } : { device, keyHash }
     } catch (error) {
       options.onAway(error)
       return { close: CLOSE.unavailable }
     }
   }
 
-  /** The device was changed: what a HELLO under way has read of it does not count. */
+  async function find(id: number, keyHash: string): Promise<Device | null> {
+    for (;;) {
+      const before = serial
+      const held = fleet.get(id)
+      if (held !== undefined && isTrusted(held, keyHash)) return trust(held, keyHash)
+      const access = await options.readAccess(id)
+      if (isChangedSince(id, before)) continue
+      answeredMs = now()
+      if (!isAllowed(access, keyHash)) return null
+      const device = fleet.get(id)
+      if (device !== undefined) return welcome(device, access, keyHash)
+      const known = await options.readDevice(id)
+      if (isChangedSince(id, before)) continue
+      if (!isAllowed(known, keyHash)) return null
+      return welcome(fleet.hold(known, now()), known, keyHash)
+    }
+  }
+
+  /** Memory is believed only while the database answers, for it must be possible to ask afterwards. */
+  function isTrusted(device: Device, keyHash: string): boolean {
+    const silentMs = Math.abs(now() - answeredMs)
+    return silentMs < options.limits.keyTrustMs && isKeyHash(keyHash, remembered.get(device) ?? null)
+  }
+
+  function trust(device: Device, keyHash: string): Device {
+    options.onTrusted()
+    unconfirmed.set(device, keyHash)
+    fleet.pin(device)
+    return device
+  }
+
+  function welcome(device: Device, access: Access, keyHash: string): Device {
+    device.profile = { name: access.name, color: access.color, platform: access.platform }
+    remembered.set(device, keyHash)
+    fleet.pin(device)
+    return device
+  }
+
+  /**
+   * Asks about those who were let in by memory. To be called once a second; rejects when the database is away, and the
+   * next one makes up for it.
+   */
+  async function confirm(): Promise<void> {
+    if (isConfirming || unconfirmed.size === 0) return
+    isConfirming = true
+    const asked = [...unconfirmed].slice(0, CONFIRMED_AT_ONCE_MAX)
+    const before = serial
+    // Whoever comes again while the database is asked is asked about again.
+    for (const [device] of asked) unconfirmed.delete(device)
+    try {
+      const found = await options.readAccesses(asked.map(([device]) => device.id))
+      answeredMs = now()
+      const accesses = new Map(found.map((access) => [access.id, access]))
+      for (const [device, keyHash] of asked) {
+        if (isChangedSince(device.id, before)) askAgain(device, keyHash)
+        else judge(device, keyHash, accesses.get(device.id))
+      }
+    } catch (error) {
+      for (const [device, keyHash] of asked) askAgain(device, keyHash)
+      throw error
+    } finally {
+      isConfirming = false
+    }
+  }
+
+  function askAgain(device: Device, keyHash: string): void {
+    if (!unconfirmed.has(device)) unconfirmed.set(device, keyHash)
+  }
+
+  function judge(device: Device, keyHash: string, access: Access | undefined): void {
+    if (isAllowed(access, keyHash)) return
+    if (remembered.get(device) === keyHash) remembered.delete(device)
+    options.onRevoked(device.id, keyHash)
+  }
+
+  /** The device was changed: what is remembered of it, or what a HELLO under way has read, does not count. */
   function noteChange(deviceId: number): void {
     serial += 1
     changes.set(deviceId, serial)
+    const device = fleet.get(deviceId)
+    if (device !== undefined) remembered.delete(device)
+  }
+
+  /** The same for all devices of a user who was deactivated. */
+  function noteUserChange(userId: number): void {
+    serial += 1
+    everyoneChanged = serial
+    for (const device of fleet.all()) if (device.userId === userId) remembered.delete(device)
+  }
+
+  function isChangedSince(deviceId: number, before: number): boolean {
+    return Math.max(changes.get(deviceId) ?? 0, everyoneChanged) > before
   }
 
   /** A point is stored that was received at that moment of the hub's clock. */
   function noteReceived(receivedMs: number): void {
     if (receivedMs > newestReceivedMs) newestReceivedMs = receivedMs
   }
+}
+
+function isAllowed<A extends Access>(access: A | undefined, keyHash: string): access is A {
+  // Compared first, and always.
+  return isKeyHash(keyHash, access?.keyHash ?? null) && access!.isActive
 }
 
 export type Admission = ReturnType<typeof createAdmission>

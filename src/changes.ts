@@ -1,9 +1,10 @@
-/** What a change of a device, made over the API, means for its socket, for viewers, and for a HELLO under way. */
+/** What a change made over the API means for sockets, for viewers, and for a HELLO under way. */
 import type { Admission } from './admission.ts'
-import type { DeviceRow } from './core/directory.ts'
+import type { DeviceRow, ShareRow, UserRow } from './core/directory.ts'
 import type { Fleet } from './core/fleet.ts'
 import { CLOSE } from './protocol/closes.ts'
 import { encodeDeviceRecord, encodeGone } from './protocol/encode.ts'
+import type { Rights } from './rights.ts'
 import type { Roster } from './roster.ts'
 import type { Audience } from './sockets/audience.ts'
 import type { DeviceSocket } from './sockets/device.ts'
@@ -16,14 +17,15 @@ export interface ChangesOptions {
   audience: Audience
   devices: DeviceSocket
   viewers: ViewerSocket
+  rights: Rights
   onAway: (error: unknown) => void
 }
 
 export function createChanges(options: ChangesOptions) {
-  const { fleet, roster, admission, audience, devices, viewers } = options
-  return { onDevice, onDeviceKey, onDeviceGone }
+  const { fleet, roster, admission, audience, devices, viewers, rights } = options
+  return { onDevice, onDeviceKey, onDeviceGone, onUser, onShareEnded }
 
-  /** The device is new, or was renamed or recoloured. */
+  /** The device is new, or was renamed, recoloured or paired. */
   function onDevice(row: DeviceRow): void {
     admission.noteChange(row.id)
     const device = fleet.get(row.id)
@@ -40,14 +42,16 @@ export function createChanges(options: ChangesOptions) {
       .catch(options.onAway)
   }
 
-  /** The device's old key is worth nothing any more. */
-  function onDeviceKey(row: DeviceRow): void {
+  /** The key with this hash is the only one of the device from now on. */
+  function onDeviceKey(row: DeviceRow, keyHash: string): void {
     admission.noteChange(row.id)
-    devices.closeDevice(row.id, CLOSE.refused)
+    // A device that repeats its pairing may be connected with this very key.
+    devices.closeDevice(row.id, CLOSE.refused, (shown) => shown !== keyHash)
+    if (row.isActive) onDevice(row)
   }
 
   /** The device was deleted or deactivated (D13). */
-  function onDeviceGone(row: DeviceRow): void {
+  function onDeviceGone(row: Pick<DeviceRow, 'id' | 'userId'>): void {
     admission.noteChange(row.id)
     roster.noteGone(row.id)
     const gone = encodeGone(row.id)
@@ -59,5 +63,15 @@ export function createChanges(options: ChangesOptions) {
     device.isGone = true
     devices.closeDevice(row.id, CLOSE.refused)
     fleet.forget(device)
+  }
+
+  /** The user may be deactivated, active again, or no admin any more. */
+  function onUser(user: UserRow): void {
+    rights.userChanged(user)
+    admission.noteUserChange(user.id)
+  }
+
+  function onShareEnded(share: ShareRow): void {
+    rights.shareEnded(share)
   }
 }

@@ -20,6 +20,15 @@ const LIMITS = {
   heartbeatS: limit(60, 8, 240),
   closeTimeoutMs: limit(5_000, 100, 60_000),
 
+  // Device keys, and how devices get one. A try is a request to redeem a pairing token, whatever becomes of it.
+  keyTrustMs: limit(30_000, 0, 35_000),
+  pairingTtlMs: limit(10 * 60_000, 1_000, 24 * 3_600_000),
+  pairingTriesPerMin: limit(30, 1, 1_000_000),
+  pairingTriesBurst: limit(100, 1, 1_000_000),
+  pairingTriesPerMinInAll: limit(600, 1, 1_000_000),
+  pairingTriesBurstInAll: limit(1_000, 1, 1_000_000),
+  pairingNetworksMax: limit(10_000, 1, 1_000_000),
+
   // Frames from outside
   deviceFrameBytesMax: limit(32 * 1024, 1024, 1024 * 1024),
   viewerFrameBytesMax: limit(8 * 1024, 1024, 1024 * 1024),
@@ -68,7 +77,24 @@ const LIMITS = {
   readTimeoutMs: limit(10_000, 500, 120_000),
   readConnections: limit(4, 1, 64),
   bodyBytesMax: limit(64 * 1024, 1_024, 16 * 1024 * 1024),
+
+  // Credentials
   tokenTtlSMax: limit(90 * 24 * 3_600, 60, 90 * 24 * 3_600),
+  rightsCheckMs: limit(1_000, 100, 30_000),
+  shareDevicesMax: limit(100, 1, 1_024),
+  sharesPerUserMax: limit(1_000, 1, 1_000_000),
+  oidcTokenTtlSMax: limit(24 * 3_600, 60, 90 * 24 * 3_600),
+  oidcKeysFreshMs: limit(10 * 60_000, 100, 24 * 3_600_000),
+  oidcKeysStaleMs: limit(24 * 3_600_000, 0, 30 * 24 * 3_600_000),
+  oidcCooldownMs: limit(10_000, 100, 3_600_000),
+  oidcTimeoutMs: limit(5_000, 100, 15_000),
+
+  // History and exports
+  exportsMax: limit(20, 1, 10_000),
+  exportStallMs: limit(60_000, 500, 3_600_000),
+  pagePointsMax: limit(1_000, 10, 10_000),
+  scanPointsMax: limit(5_000, 10, 100_000),
+  measurePointsMax: limit(50_000, 10, 1_000_000),
 
   // Shutdown
   shutdownMs: limit(5_000, 500, 60_000),
@@ -85,6 +111,8 @@ export interface Config {
   readonly dataDir: string
   /** null: generated and kept in `dataDir`. */
   readonly secret: string | null
+  /** The OpenID issuer whose tokens are accepted, when they are made for this audience. */
+  readonly oidc: { readonly issuer: string; readonly audience: string } | null
   /** Origins of browsers allowed besides the hub's own. */
   readonly origins: readonly string[]
   /** A MapLibre style for the live map; null: outlines of land, without any request elsewhere. */
@@ -125,6 +153,12 @@ const SETTINGS = {
     .string()
     .refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes; try: openssl rand -hex 32')
     .optional(),
+  ALZY_OIDC_ISSUER: z
+    .string()
+    .max(255)
+    .refine(isIssuer, 'must be the address of an OpenID issuer, with https: and without ? and #')
+    .optional(),
+  ALZY_OIDC_AUDIENCE: z.string().max(255).optional(),
   ALZY_ORIGINS: z
     .string()
     .transform((text) => text.split(',').map((origin) => origin.trim()))
@@ -158,6 +192,13 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   if (settings.DATABASE_URL !== undefined && settings.ALZY_SECRET === undefined) {
     problems.push('ALZY_SECRET: required with DATABASE_URL, the same on every hub; try: openssl rand -hex 32')
   }
+  const { ALZY_OIDC_ISSUER: issuer, ALZY_OIDC_AUDIENCE: audience } = settings
+  if (issuer === undefined && audience !== undefined) {
+    problems.push('ALZY_OIDC_ISSUER: required with ALZY_OIDC_AUDIENCE')
+  }
+  if (issuer !== undefined && audience === undefined) {
+    problems.push('ALZY_OIDC_AUDIENCE: required with ALZY_OIDC_ISSUER, what `aud` of its tokens says')
+  }
   problems.push(...conflicts(limits))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze({
@@ -166,6 +207,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     databaseUrl: settings.DATABASE_URL ?? null,
     dataDir: settings.ALZY_DATA_DIR,
     secret: settings.ALZY_SECRET ?? null,
+    oidc: issuer !== undefined && audience !== undefined ? Object.freeze({ issuer, audience }) : null,
     origins: settings.ALZY_ORIGINS ?? [],
     mapStyle: settings.ALZY_MAP_STYLE ?? null,
     logLevel: settings.ALZY_LOG_LEVEL,
@@ -188,6 +230,9 @@ function conflicts(limits: Limits): string[] {
   }
   if (limits.seenTimeoutMs <= limits.seenLateMs) {
     found.push('ALZY_SEEN_TIMEOUT_MS: must be more than ALZY_SEEN_LATE_MS')
+  }
+  if (limits.oidcKeysStaleMs < limits.oidcKeysFreshMs) {
+    found.push('ALZY_OIDC_KEYS_STALE_MS: must be at least ALZY_OIDC_KEYS_FRESH_MS')
   }
   return found
 }
@@ -213,6 +258,14 @@ function whole(min: number, max: number) {
     .regex(/^\d+$/, range)
     .transform(Number)
     .pipe(z.number(range).min(min, range).max(max, range))
+}
+
+/** Keys that came over plain HTTP could be anybody's, except from this very machine. */
+function isIssuer(text: string): boolean {
+  if (!URL.canParse(text) || /[?#]/.test(text)) return false
+  const { protocol, hostname, username } = new URL(text)
+  const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+  return username === '' && (protocol === 'https:' || (protocol === 'http:' && isHere))
 }
 
 /** Several hosts, separated by commas, are checked by the first, as the driver does. */

@@ -5,11 +5,21 @@ const SECRET_BYTES = 32
 const SHAPE = /^alzy_([1-9]\d{0,9})_[A-Za-z0-9_-]{43}$/
 const ID_MAX = 2 ** 31 - 1
 /** Compared with when there is nothing to compare with, so that an unknown device costs the same work. */
-const NO_HASH = createHash('sha256').update(randomBytes(SECRET_BYTES)).digest('hex')
+const NO_HASH = keyHashOf(createDeviceSecret())
 
-export function createDeviceKey(deviceId: number): { deviceKey: string; keyHash: string } {
-  const deviceKey = `alzy_${deviceId}_${randomBytes(SECRET_BYTES).toString('base64url')}`
-  return { deviceKey, keyHash: hashOf(deviceKey) }
+export const DEVICE_SECRET = /^[A-Za-z0-9_-]{43}$/
+
+/** 256 random bits, the part of a key that nobody can guess. A device that is paired may make its own. */
+export function createDeviceSecret(): string {
+  return randomBytes(SECRET_BYTES).toString('base64url')
+}
+
+export function createDeviceKey(
+  deviceId: number,
+  secret: string = createDeviceSecret(),
+): { deviceKey: string; keyHash: string } {
+  const deviceKey = `alzy_${deviceId}_${secret}`
+  return { deviceKey, keyHash: keyHashOf(deviceKey) }
 }
 
 /** The device that a key speaks of, or null when it is not of the shape of a key. */
@@ -18,15 +28,12 @@ export function deviceIdOf(deviceKey: string): number | null {
   return id === 0 || id > ID_MAX ? null : id
 }
 
-/** Whether this is the key with that hash. `keyHash` null: the device has none, or there is no such device. */
-export function isDeviceKey(deviceKey: string, keyHash: string | null): boolean {
-  const isSame = timingSafeEqual(
-    Buffer.from(hashOf(deviceKey), 'hex'),
-    Buffer.from(keyHash ?? NO_HASH, 'hex'),
-  )
-  return isSame && keyHash !== null
+export function keyHashOf(deviceKey: string): string {
+  return createHash('sha256').update(deviceKey).digest('hex')
 }
 
-function hashOf(deviceKey: string): string {
-  return createHash('sha256').update(deviceKey).digest('hex')
+/** Whether two hashes are the same, in constant time. `kept` null: the device has no key, or there is no such device. */
+export function isKeyHash(shown: string, kept: string | null): boolean {
+  const isSame = timingSafeEqual(Buffer.from(shown, 'hex'), Buffer.from(kept ?? NO_HASH, 'hex'))
+  return isSame && kept !== null
 }

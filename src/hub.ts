@@ -11,8 +11,10 @@ import { createCredit } from './core/credit.ts'
 import type { Device } from './core/device.ts'
 import { createFleet } from './core/fleet.ts'
 import { createDelivery } from './delivery.ts'
+import { createIdentity } from './identity.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { createOidc } from './oidc.ts'
 import { readPages } from './pages.ts'
 import { CLOSE } from './protocol/closes.ts'
 import { createRights } from './rights.ts'
@@ -26,15 +28,24 @@ import { createLogin } from './sockets/login.ts'
 import { createPageServer } from './sockets/pages.ts'
 import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
+import { createStreams } from './sockets/stream.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
 import { codeOf, describeError, type Run } from './store/connection.ts'
-import { readCredentials, readDeviceIds, readNewestReceivedMs, readRecords } from './store/devices.ts'
+import {
+  readAccess,
+  readCredentials,
+  readDeviceIds,
+  readNewestReceivedMs,
+  readRecords,
+} from './store/devices.ts'
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
+import { createHistory } from './store/history.ts'
 import { createLastSeen } from './store/lastSeen.ts'
+import { readWithdrawn } from './store/rights.ts'
 import { readIdleDevices } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
-import { readRights } from './store/users.ts'
+import { writeLastLogin } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
 import { createSweep } from './sweep.ts'
 import { createTokens, ensureSecret } from './tokens.ts'
@@ -51,6 +62,7 @@ export interface Hub {
 
 const CHECK_MS = 250
 const SECOND_MS = 1_000
+const ACCESS_BATCH_MAX = 2_000
 const CREDENTIALS_BATCH_MAX = 500
 /** How long sockets get to answer the close frame. */
 const LINGER_MS = 500
@@ -85,6 +97,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     backlogAgeMs: backlogAgeMs(),
     windowPointsHeld: credit.heldPoints,
     devicesHeld: fleet.count,
+    exportsOpen: streams.count,
     lanesAway: writer?.awayLanes ?? backlog.laneCount,
   }))
   const { counts } = metrics
@@ -92,11 +105,13 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // Store, as the rest sees it: away until it is open
   const read: Run = async (text, parameters) => {
     if (store === null) throw Object.assign(new Error('the database is not there yet'), { code: 'NOT_OPEN' })
+    counts.reads += 1
     return store.read(text, parameters)
   }
   const readDevice = createGather((ids) => readCredentials(read, ids), CREDENTIALS_BATCH_MAX)
   const lastSeen = createLastSeen(read)
-  const directory = createDirectory(read)
+  const lastLogin = createLastSeen(read, writeLastLogin)
+  const directory = createDirectory(read, limits)
   const roster = createRoster({
     fleet,
     readIds: (userIds, after, countMax) => readDeviceIds(read, userIds, after, countMax),
@@ -106,9 +121,26 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // Sockets
   const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
   const audience = createAudience(server, counts)
-  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, () => performance.now())
-  const login = createLogin(tokens, directory, now)
-  const admission = createAdmission({ fleet, readDevice, builtMs: builtMs(), onAway, now })
+  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
+  const oidc = config.oidc && createOidc({ ...config.oidc, limits, fetch, onAway: onIssuerAway, elapsed })
+  const identify = createIdentity({ tokens, oidc, directory, now })
+  const onLogin = (userId: number) => lastLogin.note(userId, now())
+  const login = createLogin({ identify, directory, onLogin, now })
+  const rights = createRights({ readWithdrawn: (grants) => readWithdrawn(read, grants, now()) })
+  const admission = createAdmission({
+    fleet,
+    limits,
+    readAccess: createGather((ids) => readAccess(read, ids), ACCESS_BATCH_MAX),
+    readAccesses: (ids) => readAccess(read, ids),
+    readDevice,
+    onRevoked: (id, keyHash) => devices.closeDevice(id, CLOSE.refused, (shown) => shown === keyHash),
+    onTrusted: () => {
+      counts.keysTrusted += 1
+    },
+    builtMs: builtMs(),
+    onAway,
+    now,
+  })
   const devices = createDeviceSocket({
     limits,
     credit,
@@ -116,6 +148,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     deadlines,
     counts,
     admit: admission.admit,
+    hold,
     release: fleet.release,
     publish,
     isWatched: (device) => audience.isWatched(device.userId, device.id),
@@ -130,6 +163,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     deadlines,
     counts,
     login,
+    hold: rights.hold,
     findDevices: roster.find,
     describe: roster.describe,
     onWatch: () => {
@@ -138,8 +172,17 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onFault: onAway,
     now,
   })
-  const admins = createStatsSocket({ limits, deadlines, counts, login, stats: metrics.stats, onFault, now })
-  const changes = createChanges({ fleet, roster, admission, audience, devices, viewers, onAway })
+  const admins = createStatsSocket({
+    limits,
+    deadlines,
+    counts,
+    login,
+    hold: rights.hold,
+    stats: metrics.stats,
+    onFault,
+    now,
+  })
+  const changes = createChanges({ fleet, roster, admission, audience, devices, viewers, rights, onAway })
   const delivery = createDelivery({
     limits,
     backlog,
@@ -157,23 +200,35 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     readDevice,
     now,
   })
-  const rights = createRights({
-    holders: [devices, viewers, admins],
-    readRights: (ids) => readRights(read, ids),
+  const history = createHistory(read, limits, () => {
+    counts.pointPages += 1
   })
+  const streams = createStreams({ limits, counts, onFault: answerFault })
   const api = createApi({
     directory,
+    history,
     tokens,
-    tokenTtlSMax: limits.tokenTtlSMax,
+    identify,
+    onLogin,
+    ...limits,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
-    setup: { mapStyle: config.mapStyle, oidc: null },
+    setup: {
+      mapStyle: config.mapStyle,
+      oidc: config.oidc && { issuer: config.oidc.issuer, clientId: config.oidc.audience },
+    },
+    limits,
+    counts,
     ...changes,
     now,
   })
-  const pages = createPageServer(readPages({ mapStyle: config.mapStyle, issuer: null }), countRequest)
+  const pages = createPageServer(
+    readPages({ mapStyle: config.mapStyle, issuer: config.oidc?.issuer ?? null }),
+    countRequest,
+  )
   const http = createHttp({
     handlers: api,
+    streams,
     bodyBytesMax: limits.bodyBytesMax,
     isOriginAllowed,
     publicUrl: config.origins[0] ?? null,
@@ -190,6 +245,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const opening = new AbortController()
   const ready = open()
   ready.catch(() => {})
+  void oidc?.warm()
   const timers = [
     every(CHECK_MS, () => {
       deadlines.check()
@@ -201,11 +257,15 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }),
     every(SECOND_MS, () => {
       devices.pauseLate()
-      if (store !== null) rights.check().catch(onAway)
+      if (store !== null) admission.confirm().catch(onAway)
       devices.tellRates()
       admins.send()
     }),
-    every(limits.lastSeenFlushMs, () => void lastSeen.flush().catch(onAway)),
+    every(limits.rightsCheckMs, () => void (store && rights.check().catch(onAway))),
+    every(limits.lastSeenFlushMs, () => {
+      lastSeen.flush().catch(onAway)
+      lastLogin.flush().catch(onAway)
+    }),
     every(limits.sessionSweepMs, () => void (store && sweep().catch(onAway))),
   ]
   return { port, ready, failed, close }
@@ -249,7 +309,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     for (const socket of [devices, viewers, admins]) socket.closeAll(CLOSE.restart)
     await Promise.race([gone(), pause(LINGER_MS)])
     server.close()
-    if (isFlushed) await Promise.race([lastSeen.flush().catch(onAway), pause(LINGER_MS)])
+    const noted = Promise.all([lastSeen.flush(), lastLogin.flush()]).catch(onAway)
+    if (isFlushed) await Promise.race([noted, pause(LINGER_MS)])
     metrics.close()
     await store?.close()
     log.info({}, 'closed')
@@ -260,6 +321,16 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   }
 
   // What connects the parts
+
+  /** The database's word on a device that is connected is for viewers as well. */
+  function hold(device: Device, keyHash: string): () => void {
+    const grant = { role: 'device' as const, userId: device.userId, deviceId: device.id, keyHash }
+    return rights.hold(grant, (why) => {
+      if (why === 'gone') return changes.onDeviceGone(device)
+      admission.noteChange(device.id)
+      devices.closeDevice(device.id, CLOSE.refused, (shown) => shown === keyHash)
+    })
+  }
 
   function publish(device: Device, frame: Uint8Array): void {
     if (!device.isGone) audience.publish(device.userId, device.id, frame)
@@ -315,6 +386,14 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     log.warn(describeError(error), 'the database did not answer')
   }
 
+  function onIssuerAway(error: unknown): void {
+    const { name, message, cause } = error as Error & { cause?: { code?: string } }
+    log.warn(
+      { fault: name, message, code: cause?.code },
+      'the keys of the OpenID issuer could not be fetched',
+    )
+  }
+
   /** Our fault. */
   function onFault(error: unknown): void {
     counts.handlerFaults += 1
@@ -329,6 +408,11 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onFault(error)
     return { status: 500, detail: 'something went wrong; it is in the log of the hub' }
   }
+}
+
+/** Milliseconds of a clock that never goes back. */
+function elapsed(): number {
+  return performance.now()
 }
 
 /** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */

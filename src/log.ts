@@ -6,6 +6,8 @@ export type Log = Logger
 /** Keys, tokens and positions are nobody's business, even if someone logs a whole object by mistake. */
 const REDACTED = [
   'deviceKey',
+  'pairingToken',
+  'pairingUrl',
   'token',
   'secret',
   'authorization',

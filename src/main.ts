@@ -12,6 +12,9 @@ const DEFAULT_DATA_DIR = './.alzy'
 const SECOND_SIGNAL_EXIT = 130
 const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
+// Read by uWebSockets.js when it loads: its own 4 096 bytes are less than a token of many an OpenID issuer.
+process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= '16384'
+
 const stopping = new AbortController()
 const stdout = (line: string) => void process.stdout.write(`${line}\n`)
 const stderr = (line: string) => void process.stderr.write(`${line}\n`)
@@ -74,12 +77,16 @@ withJson(program.command('token <email>'))
 
 const device = program.command('device').description('devices of a running hub')
 withJson(device.command('add <email> <name>'))
-  .description('add a device to a user')
-  .requiredOption('--key', 'print a device key, for headless devices')
+  .description('add a device to a user, and print a link and a QR code that pair it')
+  .option('--key', 'print a device key instead, for headless devices', false)
   .addOption(new Option('--platform <platform>', 'what it runs on').choices([...DEVICE_PLATFORMS]))
   .addOption(new Option('--color <color>', 'its color on the map').choices([...DEVICE_COLORS]))
   .action(
-    async (email: string, name: string, options: { platform?: string; color?: string; json: boolean }) => {
+    async (
+      email: string,
+      name: string,
+      options: { platform?: string; color?: string; key: boolean; json: boolean },
+    ) => {
       const { addDevice } = await import('./commands/accounts.ts')
       await addDevice(email, name, options, await accounts(options))
     },
@@ -155,7 +162,8 @@ async function end(code: Promise<number>): Promise<void> {
 
 async function accounts({ json }: { json: boolean }) {
   const { createApi } = await import('./commands/api.ts')
-  return { api: createApi(process.env.ALZY_URL ?? DEFAULT_URL, await adminToken()), json, stdout }
+  const api = createApi(process.env.ALZY_URL ?? DEFAULT_URL, await adminToken())
+  return { api, json, isTerminal: process.stdout.isTTY === true, stdout }
 }
 
 /** ALZY_TOKEN, or on the hub's own machine a short-lived token signed with the hub's secret. */

@@ -29,11 +29,23 @@ const COUNTS = {
   publishDrops: 'Times a published frame did not fit into the buffer of a viewer',
   helloTimeouts: 'Connections closed because no HELLO came',
   helloRefused: 'HELLOs with a credential that is unknown, wrong, revoked or not enough',
+  authRefused: 'AUTHs with a token that is refused, or of somebody else',
   framesMalformed: 'Frames that are not of the protocol',
   limitsExceeded: 'Connections closed for exceeding a window or a rate',
   takeovers: 'Connections replaced by a newer one of the same device',
+  devicesPaired: 'Pairing tokens redeemed',
+  pairingsRefused: 'Tries to redeem a pairing token that is unknown, used or expired',
+  pairingTriesLimited: 'Tries refused because one network tried too often',
+  pairingTriesLimitedInAll: 'Tries refused because all together tried too often',
+  keysTrusted: 'HELLOs with a key that the hub remembers, which the database is asked about afterwards',
+  reads: 'Statements of everything but the writer',
   connectionsRefused: 'Upgrades refused because the hub was full',
   httpRequests: 'HTTP requests',
+  exports: 'Answers of any length: tracks and lists of points',
+  exportsBroken: 'Of those that had begun, broken off because the database failed',
+  exportsLeft: 'Of those, left by whoever had asked',
+  exportsStalled: 'Of those, ended because nobody read on',
+  pointPages: 'Pages of points read for them',
   handlerFaults: 'Faults of our own in a handler; each closed one connection',
 } as const
 
@@ -49,6 +61,7 @@ export const GAUGES = {
   backlogAgeMs: 'How long the oldest frame has waited for the writer',
   windowPointsHeld: 'Points that devices may have in flight, used or not',
   devicesHeld: 'Devices in memory, connected or not',
+  exportsOpen: 'Answers of any length that are under way',
   lanesAway: 'Writer lanes whose database is away',
 } as const
 

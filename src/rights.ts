@@ -1,46 +1,63 @@
 /**
- * What was granted at HELLO is looked at again: whoever is deactivated or demoted loses the socket (V6), however the
- * database came to say so. One statement for all sockets.
+ * What was granted at HELLO, for as long as the socket is open: taken back at once when a change over the API says so,
+ * and looked at again for whatever else the database came to say (V6). One look is for all sockets together.
  */
-import type { UserRole } from './protocol/messages.ts'
-
-export interface Right {
-  role: UserRole
-  isActive: boolean
-}
-
-/** By user: null is gone; who is missing came during the read, and is as HELLO found them. */
-export type Rights = ReadonlyMap<number, Right | null>
-
-/** Sockets that stand for users. */
-export interface Holders {
-  userIds: () => Iterable<number>
-  /** Closes the sockets of users who may not have them any more. */
-  enforce: (rights: Rights) => void
-}
+import type { ShareRow, UserRow } from './core/directory.ts'
+import { type Grant, survives, type Withdrawal } from './core/grant.ts'
 
 export interface RightsOptions {
-  holders: readonly Holders[]
-  /** Rejects when the database is away. */
-  readRights: (userIds: readonly number[]) => Promise<ReadonlyMap<number, Right>>
+  /** Those of the grants that are good no more; rejects when the database is away. */
+  readWithdrawn: (grants: readonly Grant[]) => Promise<ReadonlyMap<Grant, Withdrawal>>
 }
 
-export function createRights({ holders, readRights }: RightsOptions) {
-  let isChecking = false
-  return { check }
+/** Closes the socket. */
+export type Withdraw = (why: Withdrawal) => void
 
-  /** To be called once a second; rejects when the database is away, and the next one makes up for it. */
+interface Held {
+  grant: Grant
+  withdraw: Withdraw
+}
+
+export type Rights = ReturnType<typeof createRights>
+
+export function createRights({ readWithdrawn }: RightsOptions) {
+  const held = new Set<Held>()
+  let isChecking = false
+  return { hold, check, userChanged, shareEnded }
+
+  /** Returns what is to be called once the socket is closed. */
+  function hold(grant: Grant, withdraw: Withdraw): () => void {
+    const entry = { grant, withdraw }
+    held.add(entry)
+    return () => void held.delete(entry)
+  }
+
+  /** To be called every second or so; rejects when the database is away, and the next one makes up for it. */
   async function check(): Promise<void> {
-    if (isChecking) return
-    const userIds = new Set(holders.flatMap((holder) => [...holder.userIds()]))
-    if (userIds.size === 0) return
+    if (isChecking || held.size === 0) return
     isChecking = true
     try {
-      const found = await readRights([...userIds])
-      const rights = new Map([...userIds].map((id) => [id, found.get(id) ?? null]))
-      for (const holder of holders) holder.enforce(rights)
+      const looked = [...held]
+      const withdrawn = await readWithdrawn(looked.map(({ grant }) => grant))
+      for (const entry of looked) {
+        const why = withdrawn.get(entry.grant)
+        // Who came during the read is as HELLO found them, and who left needs no word.
+        if (why !== undefined && held.has(entry)) entry.withdraw(why)
+      }
     } finally {
       isChecking = false
+    }
+  }
+
+  function userChanged(user: Pick<UserRow, 'id' | 'role' | 'isActive'>): void {
+    for (const { grant, withdraw } of [...held]) {
+      if (grant.userId === user.id && !survives(grant, user)) withdraw('refused')
+    }
+  }
+
+  function shareEnded({ id }: Pick<ShareRow, 'id'>): void {
+    for (const { grant, withdraw } of [...held]) {
+      if (grant.role === 'share' && grant.shareId === id) withdraw('refused')
     }
   }
 }

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { errors, jwtVerify, SignJWT } from 'jose'
+import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 
 const ISSUER = 'alzy'
 const AUDIENCE = 'alzy'
@@ -14,11 +14,16 @@ const TYP = 'at+jwt'
 /** Whoever can read the secret is the operator of the hub, with or without an account. */
 const OPERATOR = 'operator'
 export const OPERATOR_TTL_S_MAX = 300
+const ID_MAX = 2 ** 31 - 1
 
-export type Subject = { userId: number } | 'operator'
+/** The scope of a token that was made for a share and is good for nothing else. */
+const SHARE_SCOPE = 'share'
 
-export type TokenCheck =
-  | { is: 'valid'; subject: Subject; expiresMs: number }
+/** Whom a token of the hub is about. */
+export type Subject = { userId: number } | { shareId: number } | 'operator'
+
+export type TokenCheck<Of = Subject> =
+  | { is: 'valid'; subject: Of; expiresMs: number }
   | { is: 'expired' }
   | { is: 'refused' }
 
@@ -26,27 +31,33 @@ export type Tokens = ReturnType<typeof createTokens>
 
 export function createTokens(secret: string, { tokenTtlSMax }: { tokenTtlSMax: number }) {
   const key = new TextEncoder().encode(secret)
-  return { issue, issueOperator, check }
+  return { issue, issueShare, issueOperator, check }
 
   /** A token of a user; `expiresMs` in ms since 1970. */
   async function issue(userId: number, ttlS: number, nowMs: number) {
-    return sign(String(userId), Math.min(ttlS, tokenTtlSMax), nowMs)
+    return sign(String(userId), nowMs, secondsOf(nowMs) + Math.min(ttlS, tokenTtlSMax))
+  }
+
+  /**
+   * A token of a share, which lives as long as the share or a second longer: its row has the last word. The caller
+   * sees to it that this is no more than `tokenTtlSMax`.
+   */
+  async function issueShare(shareId: number, expiresMs: number, nowMs: number) {
+    return sign(`${SHARE_SCOPE}:${shareId}`, nowMs, Math.ceil(expiresMs / 1000), SHARE_SCOPE)
   }
 
   /** For the command line on the hub's own machine. */
   async function issueOperator(nowMs: number) {
-    return sign(OPERATOR, OPERATOR_TTL_S_MAX, nowMs)
+    return sign(OPERATOR, nowMs, secondsOf(nowMs) + OPERATOR_TTL_S_MAX)
   }
 
-  async function sign(subject: string, ttlS: number, nowMs: number) {
-    const issuedS = Math.floor(nowMs / 1000)
-    const expiresS = issuedS + ttlS
-    const token = await new SignJWT()
+  async function sign(subject: string, nowMs: number, expiresS: number, scope?: string) {
+    const token = await new SignJWT(scope === undefined ? {} : { scope })
       .setProtectedHeader({ alg: ALGORITHM, typ: TYP })
       .setIssuer(ISSUER)
       .setAudience(AUDIENCE)
       .setSubject(subject)
-      .setIssuedAt(issuedS)
+      .setIssuedAt(secondsOf(nowMs))
       .setExpirationTime(expiresS)
       .sign(key)
     return { token, expiresMs: expiresS * 1000 }
@@ -62,20 +73,33 @@ export function createTokens(secret: string, { tokenTtlSMax }: { tokenTtlSMax: n
         requiredClaims: ['sub', 'iat', 'exp'],
         currentDate: new Date(nowMs),
       })
-      const subject = subjectOf(payload.sub!)
+      const subject = subjectOf(payload)
       const ttlS = payload.exp! - payload.iat!
       const ttlSMax = subject === OPERATOR ? OPERATOR_TTL_S_MAX : tokenTtlSMax
       if (subject === null || ttlS > ttlSMax) return { is: 'refused' }
-      return { is: 'valid', subject, expiresMs: payload.exp! * 1000 }
+      return { is: 'valid', subject, expiresMs: Math.floor(payload.exp! * 1000) }
     } catch (error) {
-      return { is: error instanceof errors.JWTExpired ? 'expired' : 'refused' }
+      // There is no fresh token for a share that has expired (V7).
+      const isOver = error instanceof errors.JWTExpired && error.payload.scope !== SHARE_SCOPE
+      return { is: isOver ? 'expired' : 'refused' }
     }
   }
 }
 
-function subjectOf(sub: string): Subject | null {
+/** A scope says what a token is good for; one without may do whatever its subject may. */
+function subjectOf({ sub, scope }: JWTPayload): Subject | null {
+  if (typeof sub !== 'string') return null
+  if (scope === SHARE_SCOPE) {
+    const shareId = /^share:([1-9]\d{0,9})$/.exec(sub)?.[1]
+    return shareId === undefined || Number(shareId) > ID_MAX ? null : { shareId: Number(shareId) }
+  }
+  if (scope !== undefined) return null
   if (sub === OPERATOR) return OPERATOR
-  return /^[1-9]\d{0,9}$/.test(sub) ? { userId: Number(sub) } : null
+  return /^[1-9]\d{0,9}$/.test(sub) && Number(sub) <= ID_MAX ? { userId: Number(sub) } : null
+}
+
+function secondsOf(ms: number): number {
+  return Math.floor(ms / 1000)
 }
 
 const SECRET_FILE = 'secret'

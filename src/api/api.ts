@@ -1,28 +1,47 @@
 /** The HTTP API: every route there is. */
 import type { Directory } from '../core/directory.ts'
+import type { Identify } from '../identity.ts'
 import type { Tokens } from '../tokens.ts'
 import { createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import type { Handlers } from './message.ts'
+import { openApiRoute } from './openapi.ts'
+import { type PairingOptions, pairingRoutes } from './pairing.ts'
+import { type PointsOptions, pointRoutes } from './points.ts'
 import { handlersOf } from './route.ts'
+import { sessionRoutes } from './sessions.ts'
 import { type SetupOptions, setupRoutes } from './setup.ts'
-import { userRoutes } from './users.ts'
+import { type SharesOptions, shareRoutes } from './shares.ts'
+import { type UsersOptions, userRoutes } from './users.ts'
 
-export interface ApiOptions extends HealthOptions, SetupOptions, Omit<DevicesOptions, 'directory'> {
+export interface ApiOptions
+  extends HealthOptions,
+    SetupOptions,
+    Omit<DevicesOptions, 'directory' | 'limits'>,
+    Omit<PairingOptions, 'directory' | 'limits'>,
+    Omit<UsersOptions, 'directory' | 'tokens'>,
+    Omit<SharesOptions, 'directory' | 'tokens'>,
+    PointsOptions {
   directory: Directory
+  limits: DevicesOptions['limits'] & PairingOptions['limits']
   tokens: Tokens
-  tokenTtlSMax: number
-  now: () => number
+  identify: Identify
+  /** A user shows a token for the first time. */
+  onLogin: (userId: number) => void
 }
 
 export function createApi(options: ApiOptions): Handlers {
-  const { tokens, directory, now } = options
   const routes = [
     ...healthRoutes(options),
     ...setupRoutes(options),
     ...userRoutes(options),
     ...deviceRoutes(options),
+    ...pairingRoutes(options),
+    ...sessionRoutes(options),
+    ...pointRoutes(options),
+    ...shareRoutes(options),
   ]
-  return handlersOf(routes, createIdentify(tokens, directory, now))
+  const described = [...routes, openApiRoute(routes)]
+  return handlersOf(described, createIdentify(options.identify, options.onLogin))
 }

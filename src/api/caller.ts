@@ -1,6 +1,8 @@
 /** Who sent a request, from its token; what they may do is the database's word. */
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { DeviceRow, Directory, UserRow } from '../core/directory.ts'
-import type { Tokens } from '../tokens.ts'
+import type { Identify as IdentifyToken } from '../identity.ts'
 import { Problem } from './message.ts'
 
 /** Whoever sent the request. The operator holds the hub's secret and may do what an admin may. */
@@ -9,20 +11,37 @@ export type Caller = { user: UserRow; isAdmin: boolean } | { user: null; isAdmin
 /** Throws Problem for a token that is missing, expired or refused. */
 export type Identify = (token: string | null) => Promise<Caller>
 
-export function createIdentify(
-  tokens: Pick<Tokens, 'check'>,
-  directory: Pick<Directory, 'findUser'>,
-  now: () => number,
-): Identify {
+/** Tokens whose first use was noted; one that was forgotten is noted again, which does no harm. */
+const TOKENS_NOTED_MAX = 10_000
+
+/** `onLogin` hears of a user once per token. */
+export function createIdentify(identify: IdentifyToken, onLogin: (userId: number) => void): Identify {
+  const noted = new LRUCache<string, true>({ max: TOKENS_NOTED_MAX })
   return async (token) => {
     if (token === null) throw new Problem(401, 'a token is needed: Authorization: Bearer <token>')
-    const check = await tokens.check(token, now())
-    if (check.is !== 'valid')
-      throw new Problem(401, check.is === 'expired' ? 'the token has expired' : 'the token is refused')
-    if (check.subject === 'operator') return { user: null, isAdmin: true }
-    const user = await directory.findUser(check.subject.userId)
-    if (!user?.isActive) throw new Problem(401, 'the token is refused')
-    return { user, isAdmin: user.role === 'admin' }
+    const identity = await identify(token)
+    switch (identity.is) {
+      case 'user':
+        if (isNew(token)) onLogin(identity.user.id)
+        return { user: identity.user, isAdmin: identity.user.role === 'admin' }
+      case 'operator':
+        return { user: null, isAdmin: true }
+      case 'share':
+        throw new Problem(403, 'the token of a share is for /v1/live alone')
+      case 'expired':
+        throw new Problem(401, 'the token has expired')
+      case 'refused':
+        throw new Problem(401, 'the token is refused')
+      case 'away':
+        throw new Problem(503, 'the issuer of the token is away, so it cannot be checked; try again')
+    }
+  }
+
+  function isNew(token: string): boolean {
+    const key = createHash('sha256').update(token).digest('base64')
+    const isNoted = noted.has(key)
+    noted.set(key, true)
+    return !isNoted
   }
 }
 

@@ -1,7 +1,8 @@
-/** Devices and their keys: a user's own, and for admins everyone's. */
+/** Devices, their keys and pairing tokens: a user's own, and for admins everyone's. */
 import { z } from 'zod'
 import type { DeviceRow, Directory } from '../core/directory.ts'
 import { createDeviceKey } from '../deviceKey.ts'
+import { createPairingToken, pairingUrlOf } from '../pairingToken.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../protocol/messages.ts'
 import { ownDevice, ownerOf } from './caller.ts'
 import { BY_ID, id, idText, moment, name, next, nextOf, PAGE } from './fields.ts'
@@ -11,11 +12,19 @@ import { type Route, route } from './route.ts'
 export interface DevicesOptions {
   directory: Pick<
     Directory,
-    'findDevice' | 'listDevices' | 'insertDevice' | 'writeDeviceKey' | 'updateDevice' | 'deleteDevice'
+    | 'findDevice'
+    | 'listDevices'
+    | 'insertDevice'
+    | 'writeDeviceKey'
+    | 'writePairing'
+    | 'updateDevice'
+    | 'deleteDevice'
   >
+  limits: { pairingTtlMs: number }
   /** Sockets have to hear of it. */
   onDevice: (device: DeviceRow) => void
-  onDeviceKey: (device: DeviceRow) => void
+  /** The key with this hash is the only one from now on. */
+  onDeviceKey: (device: DeviceRow, keyHash: string) => void
   onDeviceGone: (device: DeviceRow) => void
 }
 
@@ -35,13 +44,19 @@ export const DEVICE = z.object({
 })
 
 const KEYED = z.object({ device: DEVICE, deviceKey: z.string() })
+const PAIRING = z.object({
+  device: DEVICE,
+  pairingToken: z.string(),
+  pairingUrl: z.string(),
+  expiresAt: moment,
+})
 const CHANGE = z.strictObject({ name, color, isActive: z.boolean() }).partial()
 const NEW_DEVICE = z.strictObject({
   name,
   userId: id.optional(),
   platform: platform.default('android'),
   color: color.default('blue'),
-  withKey: z.literal(true, 'must be true: a device gets its key at once'),
+  withKey: z.boolean().default(false),
 })
 
 export function deviceRoutes(options: DevicesOptions): Route[] {
@@ -62,17 +77,20 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
     route({
       method: 'POST',
       path: '/v1/devices',
-      summary: 'A new device with its key, which is shown only now',
+      summary:
+        'A new device with a pairing token, or `withKey` with its key at once; either is shown only now',
       access: 'caller',
       body: NEW_DEVICE,
-      answers: { 201: KEYED },
-      handle: async ({ caller, body: { userId, withKey: _, ...given } }) => {
+      answers: { 201: z.union([PAIRING, KEYED]) },
+      handle: async ({ caller, body: { userId, withKey, ...given }, request }) => {
         const owner = ownerOf(caller, userId)
         if (owner === null)
           throw new Problem(400, 'userId says whose device it is', [{ field: 'userId', message: 'required' }])
         const device = await directory.insertDevice({ ...given, userId: owner })
         if (device === null) throw new Problem(404, 'there is no such user')
-        const answer = await giveKey(device.id)
+        const answer = withKey
+          ? (await giveKey(device.id)).answer
+          : await givePairing(device.id, request.baseUrl)
         options.onDevice(answer.device)
         return { status: 201, json: answer }
       },
@@ -129,7 +147,21 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
       answers: { 201: KEYED },
       handle: async ({ caller, parameters }) => {
         await ownDevice(directory, caller, parameters.id)
-        return { status: 201, json: await giveKey(parameters.id) }
+        const { answer, keyHash } = await giveKey(parameters.id)
+        options.onDeviceKey(answer.device, keyHash)
+        return { status: 201, json: answer }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/devices/{id}/pairing',
+      summary: 'A new pairing token, shown only now; redeeming it replaces the key',
+      access: 'caller',
+      parameters: BY_ID,
+      answers: { 201: PAIRING },
+      handle: async ({ caller, parameters, request }) => {
+        await ownDevice(directory, caller, parameters.id)
+        return { status: 201, json: await givePairing(parameters.id, request.baseUrl) }
       },
     }),
   ]
@@ -138,7 +170,14 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
     const { deviceKey, keyHash } = createDeviceKey(deviceId)
     const device = await directory.writeDeviceKey(deviceId, keyHash)
     if (device === null) throw new Problem(404, 'there is no such device')
-    options.onDeviceKey(device)
-    return { device, deviceKey }
+    return { answer: { device, deviceKey }, keyHash }
+  }
+
+  async function givePairing(deviceId: number, baseUrl: string) {
+    const { pairingToken, tokenHash } = createPairingToken()
+    const pairing = await directory.writePairing(deviceId, tokenHash, options.limits.pairingTtlMs)
+    if (pairing === null)
+      throw new Problem(409, 'the device or its user is deactivated: activate it, then pair it')
+    return { ...pairing, pairingToken, pairingUrl: pairingUrlOf(baseUrl, pairingToken) }
   }
 }

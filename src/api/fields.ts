@@ -50,3 +50,18 @@ export function nextOf(rows: readonly { id: number }[], limit: number): string |
 }
 
 export const next = z.string().nullable()
+
+/** A moment as requests name it, in any zone: ms since 1970. */
+export const momentText = z.iso
+  .datetime({ offset: true, message: 'must be a moment such as 2026-01-31T12:00:00Z; write + as %2B' })
+  .transform((text) => Date.parse(text))
+
+/** `from` and `to`, both inclusive. */
+export const SPAN = { from: momentText.optional(), to: momentText.optional() }
+
+/** For the schema of a query with SPAN. */
+export function isForwards({ from, to }: { from?: number | undefined; to?: number | undefined }): boolean {
+  return from === undefined || to === undefined || from <= to
+}
+
+export const FORWARDS = { path: ['to'], message: 'must not be before `from`' }

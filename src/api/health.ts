@@ -41,7 +41,7 @@ export function healthRoutes({ isReady, metrics }: HealthOptions): Route[] {
       summary: 'Figures for Prometheus',
       access: 'public',
       query: ANYTHING,
-      answers: { 200: null },
+      answers: { 200: { 'text/plain': null } },
       handle: async () => ({ status: 200, ...(await metrics()) }),
     }),
   ]

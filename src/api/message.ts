@@ -1,4 +1,4 @@
-/** A request and its answer, as the API sees them: without a server, and read to their end. */
+/** A request, read to its end, and its answer, as the API sees them: without a server. */
 
 export interface Request {
   method: string
@@ -10,6 +10,8 @@ export interface Request {
   baseUrl: string
   /** Of `Authorization: Bearer …`, or null. */
   token: string | null
+  /** The header `Accept`, or nothing. */
+  accept: string
   /** The body as JSON; undefined when there is none. */
   body: unknown
   /** The `{…}` of the route's path. */
@@ -20,6 +22,19 @@ export type Answer =
   | { status: number; json: unknown }
   | { status: number; text: string; contentType: string }
   | { status: 204 }
+  | StreamedAnswer
+
+/**
+ * An answer of any length. Its text is asked for piece by piece, as fast as whoever asked takes it, and no more of it
+ * when they are gone. A piece that fails leaves the answer visibly broken, or makes it a problem if it was the first.
+ */
+export interface StreamedAnswer {
+  status: 200
+  contentType: string
+  /** What a browser may call it when it saves it; null: it is no file. */
+  fileName: string | null
+  pieces: AsyncGenerator<string>
+}
 
 export type Handler = (request: Request) => Promise<Answer>
 /** `GET /v1/devices/{id}` → what answers it. */
@@ -29,11 +44,18 @@ export type Handlers = Readonly<Record<string, Handler>>
 export class Problem extends Error {
   readonly status: number
   readonly errors: readonly FieldError[] | undefined
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(status: number, detail: string, errors?: readonly FieldError[]) {
+  constructor(
+    status: number,
+    detail: string,
+    errors?: readonly FieldError[],
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     super(detail)
     this.status = status
     this.errors = errors
+    this.headers = headers
   }
 }
 

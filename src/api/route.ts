@@ -27,17 +27,22 @@ export interface RouteSpec<A extends Access, P, Q, B> {
   parameters?: z.ZodType<P>
   query?: z.ZodType<Q>
   body?: z.ZodType<B>
-  /** What comes back when all is well: the status, and the shape of its JSON (null: no JSON). */
-  answers: Readonly<Record<number, z.ZodType | null>>
+  /** What comes back when all is well: the status, and its content. */
+  answers: Readonly<Record<number, Content>>
+  /** Statuses of problems besides those that follow from the rest. */
+  problems?: readonly number[]
   handle: (input: Input<A, P, Q, B>) => Promise<Answer>
 }
+
+/** The shape of JSON, or shapes by media type, where null is text of a kind that the type names. null: nothing. */
+export type Content = z.ZodType | Readonly<Record<string, z.ZodType | null>> | null
 
 export interface Input<A extends Access, P, Q, B> {
   caller: CallerOf<A>
   parameters: P
   query: Q
   body: B
-  request: Pick<Request, 'address' | 'baseUrl'>
+  request: Pick<Request, 'address' | 'baseUrl' | 'accept'>
 }
 
 /** With its types forgotten. */
@@ -67,10 +72,20 @@ async function read(one: Route, request: Request, identify: Identify) {
   return {
     caller: await admit(one.access, request.token, identify),
     parameters: parse(one.parameters ?? NOTHING, request.parameters),
-    query: parse(one.query ?? NOTHING, Object.fromEntries(request.query)),
+    query: parse(one.query ?? NOTHING, fieldsOf(request.query)),
     body: parse(one.body ?? NO_BODY, request.body),
     request,
   }
+}
+
+/** A field that is given more than once is a list, which no schema of ours takes for one of its values. */
+function fieldsOf(query: URLSearchParams): Record<string, string | string[]> {
+  return Object.fromEntries(
+    [...new Set(query.keys())].map((name) => {
+      const values = query.getAll(name)
+      return [name, values.length === 1 ? values[0]! : values]
+    }),
+  )
 }
 
 async function admit(access: Access, token: string | null, identify: Identify): Promise<Caller | null> {

@@ -1,21 +1,32 @@
 /** Users: oneself, and for admins everyone, and their tokens. */
 import { z } from 'zod'
-import type { Directory } from '../core/directory.ts'
+import type { Directory, UserRow } from '../core/directory.ts'
 import type { Tokens } from '../tokens.ts'
 import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from './fields.ts'
 import { Problem } from './message.ts'
 import { type Route, route } from './route.ts'
 
 export interface UsersOptions {
-  directory: Pick<Directory, 'findUser' | 'listUsers' | 'insertUser'>
+  directory: Pick<Directory, 'findUser' | 'listUsers' | 'insertUser' | 'updateUser'>
   tokens: Pick<Tokens, 'issue'>
   tokenTtlSMax: number
+  /** Sockets have to hear of it. */
+  onUser: (user: UserRow) => void
   now: () => number
 }
 
 const TOKEN_TTL_S = 3_600
+const ISSUERS_MAX = 16
 
 const role = z.enum(['user', 'admin'])
+
+/** Who the user is at OpenID issuers; what the database holds of it, see sql/0004_user_providers.sql. */
+const providers = z
+  .record(
+    z.url('must be the address of an issuer').max(255),
+    z.strictObject({ sub: z.string().regex(/^[\x20-\x7e]{1,255}$/, 'must be 1 to 255 ASCII characters') }),
+  )
+  .refine((all) => Object.keys(all).length <= ISSUERS_MAX, `must be ${ISSUERS_MAX} issuers at most`)
 
 export const USER = z.object({
   id,
@@ -23,13 +34,15 @@ export const USER = z.object({
   email: z.string(),
   role,
   isActive: z.boolean(),
+  providers,
   createdAt: moment,
   lastLoginAt: moment.nullable(),
 })
 
 const NEW_USER = z.strictObject({ email, name: name.optional(), role: role.default('user') })
+const CHANGE = z.strictObject({ name, role, isActive: z.boolean(), providers }).partial()
 
-export function userRoutes({ directory, tokens, tokenTtlSMax, now }: UsersOptions): Route[] {
+export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: UsersOptions): Route[] {
   return [
     route({
       method: 'GET',
@@ -62,6 +75,25 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, now }: UsersOption
         const user = await directory.insertUser({ email, name: given ?? email.split('@')[0]!, role })
         if (user === null) throw new Problem(409, `there is a user with the address ${email}`)
         return { status: 201, json: user }
+      },
+    }),
+    route({
+      method: 'PATCH',
+      path: '/v1/users/{id}',
+      summary: 'Renames a user, or says what they may do and who they are at OpenID issuers (all of them)',
+      access: 'admin',
+      parameters: BY_ID,
+      body: CHANGE,
+      answers: { 200: USER },
+      handle: async ({ caller, parameters, body }) => {
+        // So there is always one left, and nobody locks themselves out by a slip of the hand.
+        if (caller.user?.id === parameters.id && (body.role === 'user' || body.isActive === false))
+          throw new Problem(409, 'admins cannot demote or deactivate themselves: ask another admin')
+        const user = await directory.updateUser(parameters.id, body)
+        if (user === null) throw new Problem(404, 'there is no such user')
+        if (user === 'taken') throw new Problem(409, 'somebody else is known by one of these providers')
+        onUser(user)
+        return { status: 200, json: user }
       },
     }),
     route({

@@ -32,6 +32,7 @@ export function createTokenKeeper(
     get,
     accepted,
     renewed,
+    deferred,
     disconnected,
     canRenew: typeof source !== 'string',
     /** The hub is waiting to answer AUTH, or does not know it. */
@@ -56,6 +57,13 @@ export function createTokenKeeper(
     if (typeof source === 'string' || !hubKnowsAuth) return
     const leftMs = expiresMs - offsetMs - clock.elapsed()
     renewIn(Math.max(leftMs - RENEW_BEFORE_MS, leftMs / 2))
+  }
+
+  /** The hub cannot check a token at the moment; the old one is still good. */
+  function deferred(): void {
+    if (!isAsking) return
+    isAsking = false
+    renewIn(RENEW_BEFORE_MS / 4)
   }
 
   function renewIn(delayMs: number): void {

@@ -164,6 +164,7 @@ export function createViewer(options: ViewerOptions, platform: Platform): Viewer
         break
       case TYPE.error:
         if (frame.code === SUB_REFUSED) refuseSub()
+        if (frame.code === CLOSE.unavailable.code) token.deferred()
         emit({ type: 'error', code: frame.code, message: frame.message })
         break
       case 'malformed':

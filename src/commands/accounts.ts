@@ -1,12 +1,18 @@
 /** `alzy user`, `alzy token`, `alzy device`: what they ask of a running hub, and how they print the answer. */
 import type { DeviceRow, UserRow } from '../core/directory.ts'
 import { type Api, ApiError } from './api.ts'
+import { qrCode } from './qrCode.ts'
 
 export interface AccountsIo {
   api: Api
   json: boolean
+  /** What is printed goes to a terminal, and not into a file or a pipe. */
+  isTerminal: boolean
   stdout: (line: string) => void
 }
+
+/** Nothing but the hub's own machine can reach these. */
+const LOOPBACK = /^(localhost|127\..*|\[::1\])$/
 
 export async function addUser(
   email: string,
@@ -58,25 +64,47 @@ export async function printToken(
 export async function addDevice(
   email: string,
   name: string,
-  options: { platform?: string | undefined; color?: string | undefined },
-  { api, json, stdout }: AccountsIo,
+  options: { platform?: string | undefined; color?: string | undefined; key?: boolean | undefined },
+  io: AccountsIo,
 ): Promise<void> {
+  const { api, json, stdout } = io
   const user = await findUser(email, api)
-  const { platform, color } = options
-  const { device, deviceKey } = await api.request<{ device: DeviceRow; deviceKey: string }>(
-    'POST',
-    '/v1/devices',
-    {
-      userId: user.id,
-      name,
-      withKey: true,
-      ...(platform === undefined ? {} : { platform }),
-      ...(color === undefined ? {} : { color }),
-    },
-  )
-  if (json) return stdout(JSON.stringify({ deviceId: device.id, deviceKey }))
-  stdout(`device ${device.id}: ${device.name} of ${email}`)
-  stdout(`key (shown only now): ${deviceKey}`)
+  const { platform, color, key: withKey = false } = options
+  const added = await api.request<Added>('POST', '/v1/devices', {
+    userId: user.id,
+    name,
+    withKey,
+    ...(platform === undefined ? {} : { platform }),
+    ...(color === undefined ? {} : { color }),
+  })
+  const { device } = added
+  if (!json) stdout(`device ${device.id}: ${device.name} of ${email}`)
+  if ('pairingToken' in added) return printPairing(added, io)
+  const { deviceKey } = added
+  stdout(json ? JSON.stringify({ deviceId: device.id, deviceKey }) : `key (shown only now): ${deviceKey}`)
+}
+
+interface Pairing {
+  device: DeviceRow
+  pairingToken: string
+  pairingUrl: string
+  expiresAt: string
+}
+
+type Added = Pairing | { device: DeviceRow; deviceKey: string }
+
+function printPairing(pairing: Pairing, { json, isTerminal, stdout }: AccountsIo): void {
+  const { device, pairingUrl, pairingToken, expiresAt } = pairing
+  if (json) return stdout(JSON.stringify({ deviceId: device.id, pairingUrl, pairingToken, expiresAt }))
+  stdout('')
+  for (const line of qrCode(pairingUrl, isTerminal)) stdout(line)
+  stdout('')
+  stdout(`pair it, once, until ${expiresAt}:`)
+  stdout(`  ${pairingUrl}`)
+  if (LOOPBACK.test(new URL(pairingUrl).hostname))
+    stdout(
+      'This link works on this machine only: for phones, set ALZY_ORIGINS of the hub to its public address.',
+    )
 }
 
 export async function listDevices(email: string, { api, json, stdout }: AccountsIo): Promise<void> {

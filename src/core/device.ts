@@ -71,6 +71,7 @@ export interface Device {
   /** Deleted or deactivated: nothing of it goes live any more (D13). */
   isGone: boolean
   lastSeenMs: number | null
+  /** Written over with every newer point: whoever wants to keep the values copies them. */
   newest: { session: Pick<Session, 'startedMs' | 'status'>; values: Float64Array } | null
   readonly book: SessionBook
   readonly frames: Bucket
@@ -82,7 +83,10 @@ export interface Device {
   pendingFrames: number
 }
 
-/** A frame that is kept: what to store, what to tell the device, what to show. */
+/**
+ * A frame that is kept: what to store, what to tell the device, what to show. Many wait for the writer at a time, so
+ * it is lean: lists that may stay empty are NONE until `added` puts something on them.
+ */
 export interface Kept {
   /** The points to store, `count` of them, flat as in messages.ts. */
   values: Float64Array
@@ -118,6 +122,16 @@ export interface DeadLetter {
   values: Float64Array
 }
 
+/** No list in particular; frozen, so that nothing is put on it by accident. */
+export const NONE = Object.freeze([]) as unknown as never[]
+
+/** The list, to be kept, with the item at its end. A new one has room for just that: `push` makes room for 17. */
+export function added<Item>(list: Item[], item: Item): Item[] {
+  if (list.length === 0) return [item]
+  list.push(item)
+  return list
+}
+
 export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLimits): Device {
   const { newest } = known
   return {
@@ -130,7 +144,7 @@ export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLi
     online: false,
     isGone: false,
     lastSeenMs: known.lastSeenMs,
-    newest: newest && { session: sessionOfNewest(known), values: newest.values },
+    newest: newest && { session: sessionOfNewest(known), values: newest.values.slice() },
     book: createSessionBook(known.id, known.userId, limits, known.sessions),
     frames: createBucket(limits.deviceFramesPerS, limits.deviceFramesBurst),
     points: createBucket(limits.devicePointsPerS, limits.devicePointsBurst),
@@ -173,7 +187,7 @@ export function recordOf(device: Device): DeviceRecord {
     last: newest && {
       sessionMs: newest.session.startedMs,
       sessionStatus: newest.session.status,
-      values: newest.values,
+      values: newest.values.slice(),
     },
   }
 }
@@ -209,7 +223,7 @@ export function keepSessionOp(device: Device, frame: SessionFrame, nowMs: number
   const kept = nothingKept(new Float64Array(0))
   const refusal = timeReason(frame.session, nowMs) ?? timeReason(frame.atMs, nowMs)
   if (refusal !== null) {
-    kept.rejected.push([frame.seq, WHOLE_FRAME, refusal])
+    kept.rejected = added(kept.rejected, [frame.seq, WHOLE_FRAME, refusal])
     return kept
   }
   const session = device.book.named(frame.session, nowMs, kept.changed)
@@ -229,11 +243,11 @@ function nothingKept(values: Float64Array): Kept {
   return {
     values,
     count: 0,
-    sessionOf: [],
+    sessionOf: NONE,
     changed: [],
-    rejected: [],
-    deadLetters: [],
-    live: [],
+    rejected: NONE,
+    deadLetters: NONE,
+    live: NONE,
     leftOut: null,
   }
 }
@@ -260,7 +274,7 @@ function keepPoint(
   noteChange(kept, session)
   const to = kept.count * POINT_STRIDE
   if (to !== from) values.copyWithin(to, from, from + POINT_STRIDE)
-  kept.sessionOf.push(session)
+  kept.sessionOf = added(kept.sessionOf, session)
   kept.count += 1
 }
 
@@ -288,18 +302,18 @@ function timeReason(ms: number, nowMs: number): Reason | null {
 }
 
 function reject(frame: PointsFrame, index: number, reason: Reason, kept: Kept): void {
-  kept.rejected.push([frame.seq, index, reason])
+  kept.rejected = added(kept.rejected, [frame.seq, index, reason])
   if (reason === REASON.future || reason === REASON.tooOld) bury(frame, index, reason, kept)
 }
 
 function bury(frame: PointsFrame, index: number, reason: Reason, kept: Kept): void {
   const values = frame.values.slice(index * POINT_STRIDE, (index + 1) * POINT_STRIDE)
-  kept.deadLetters.push({ reason, sqlstate: null, sessionMs: frame.session, values })
+  kept.deadLetters = added(kept.deadLetters, { reason, sqlstate: null, sessionMs: frame.session, values })
 }
 
 /** The frame names a session of an impossible time: none of its points is stored. */
 function refuseFrame(frame: PointsFrame, reason: Reason, kept: Kept): Kept {
-  kept.rejected.push([frame.seq, WHOLE_FRAME, reason])
+  kept.rejected = added(kept.rejected, [frame.seq, WHOLE_FRAME, reason])
   for (let index = 0; index * POINT_STRIDE < frame.values.length; index++) {
     if (fieldReason(frame.values, index * POINT_STRIDE) === null) bury(frame, index, reason, kept)
   }
@@ -323,16 +337,22 @@ function chooseLive(device: Device, kept: Kept, nowMs: number, liveAgeMs: number
     if (isLive) extendLive(kept, i)
     else leaveOut(kept, recordedMs)
   }
-  if (newest === -1) return
-  const from = newest * POINT_STRIDE
-  device.newest = { session: kept.sessionOf[newest]!, values: values.slice(from, from + POINT_STRIDE) }
+  if (newest !== -1) moveNewest(device, kept, newest)
+}
+
+function moveNewest(device: Device, { values, sessionOf }: Kept, index: number): void {
+  const session = sessionOf[index]!
+  device.newest ??= { session, values: new Float64Array(POINT_STRIDE) }
+  device.newest.session = session
+  const { values: newest } = device.newest
+  for (let i = 0; i < POINT_STRIDE; i++) newest[i] = values[index * POINT_STRIDE + i]!
 }
 
 function extendLive(kept: Kept, index: number): void {
   const session = kept.sessionOf[index]!
-  const run = kept.live.at(-1)
+  const run = kept.live[kept.live.length - 1]
   if (run !== undefined && run.to === index && run.session === session) run.to += 1
-  else kept.live.push({ session, from: index, to: index + 1 })
+  else kept.live = added(kept.live, { session, from: index, to: index + 1 })
 }
 
 function leaveOut(kept: Kept, recordedMs: number): void {

@@ -26,10 +26,15 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 // One cursor for the module: decoding is synchronous and never re-entered.
 let bytes: Uint8Array = new Uint8Array(0)
-let view = new DataView(bytes.buffer)
 let at = 0
+let end = 0
 let fieldsLeft = 0
 let seqRead: number | null = null
+
+/** Small: as long as one frame in it waits to be stored, all of it stays. */
+const SLAB_DOUBLES = 1_024
+let slab = new ArrayBuffer(0)
+let slabUsed = SLAB_DOUBLES
 
 class Malformed extends Error {}
 
@@ -77,6 +82,8 @@ function viewerFields(type: number): ViewerFrame {
   switch (type) {
     case TYPE.hello:
       return { type, token: str(TOKEN_CHARS_MAX), client: clientName(), nowMs: optionalInt() }
+    case TYPE.auth:
+      return { type, token: str(TOKEN_CHARS_MAX) }
     case TYPE.ping:
       return { type, nonce: int(), nowMs: optionalInt() }
     case TYPE.sub:
@@ -94,20 +101,19 @@ function decode<Frame>(
   fieldsOf: (type: number) => Frame,
 ): Frame | IgnoredFrame | MalformedFrame {
   bytes = message instanceof Uint8Array ? message : new Uint8Array(message)
-  view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   at = 0
+  end = bytes.length
   seqRead = null
   try {
     fieldsLeft = arrayHeader()
     const type = int()
     const frame = type >= OPTIONAL_TYPE_MIN ? IGNORED : fieldsOf(type)
     skip(fieldsLeft)
-    if (at !== bytes.length) throw new Malformed('bytes after the end of the frame')
+    if (at !== end) throw new Malformed('bytes after the end of the frame')
     return frame
   } catch (fault) {
     if (fault instanceof Malformed) return { type: 'malformed', message: fault.message, ref: seqRead }
-    // DataView reads past the end throw RangeError, TextDecoder TypeError: both are the peer's bytes.
-    if (fault instanceof RangeError) return { type: 'malformed', message: 'frame is cut short', ref: seqRead }
+    // Thrown by TextDecoder: the peer's bytes.
     if (fault instanceof TypeError) return { type: 'malformed', message: 'text is not UTF-8', ref: seqRead }
     throw fault
   }
@@ -175,8 +181,23 @@ function points(baseMs: number, countMax: number): Float64Array {
   takeField()
   const count = arrayHeader()
   if (count < 1 || count > countMax) throw new Malformed(`a frame has 1 to ${countMax} points`)
-  const values = new Float64Array(count * POINT_STRIDE)
+  const values = doubles(count * POINT_STRIDE)
   for (let i = 0; i < count; i++) point(values, i * POINT_STRIDE, baseMs)
+  return values
+}
+
+/**
+ * Memory outside V8's heap costs more than reading ten points into it, so middling frames share slabs. Up to 64 bytes,
+ * which is one point, are inside anyway; for large frames it does not matter.
+ */
+function doubles(count: number): Float64Array {
+  if (count <= POINT_STRIDE || count > SLAB_DOUBLES / 4) return new Float64Array(count)
+  if (slabUsed + count > SLAB_DOUBLES) {
+    slab = new ArrayBuffer(SLAB_DOUBLES * Float64Array.BYTES_PER_ELEMENT)
+    slabUsed = 0
+  }
+  const values = new Float64Array(slab, slabUsed * Float64Array.BYTES_PER_ELEMENT, count)
+  slabUsed += count
   return values
 }
 
@@ -205,42 +226,59 @@ function readIntOrNaN(): number {
 }
 
 function readInt(): number {
-  const start = at
-  const byte = view.getUint8(at)
-  at += 1
+  const byte = take8()
   if (byte <= 0x7f) return byte
   if (byte >= 0xe0) return byte - 0x100
   switch (byte) {
     case 0xcc:
-      at += 1
-      return view.getUint8(start + 1)
+      return take8()
     case 0xcd:
-      at += 2
-      return view.getUint16(start + 1)
+      return take16()
     case 0xce:
-      at += 4
-      return view.getUint32(start + 1)
+      return take32() >>> 0
     case 0xcf:
-      at += 8
-      return safe(view.getUint32(start + 1) * 2 ** 32 + view.getUint32(start + 5))
+      return safe((take32() >>> 0) * 2 ** 32 + (take32() >>> 0))
     case 0xd0:
-      at += 1
-      return view.getInt8(start + 1)
+      return (take8() << 24) >> 24
     case 0xd1:
-      at += 2
-      return view.getInt16(start + 1)
+      return (take16() << 16) >> 16
     case 0xd2:
-      at += 4
-      return view.getInt32(start + 1)
+      return take32()
     case 0xd3:
-      at += 8
-      return safe(view.getInt32(start + 1) * 2 ** 32 + view.getUint32(start + 5))
+      return safe(take32() * 2 ** 32 + (take32() >>> 0))
     case 0xcb:
-      at += 8
       // Adding 0 makes −0 an ordinary zero.
-      return safe(view.getFloat64(start + 1) + 0)
+      return safe(takeFloat64() + 0)
   }
   throw new Malformed('expected an integer')
+}
+
+// Bytes, put together here: a DataView over every frame costs as much as reading the frame.
+
+function take8(): number {
+  if (at >= end) throw new Malformed('frame is cut short')
+  return bytes[at++]!
+}
+
+function take16(): number {
+  if (at + 2 > end) throw new Malformed('frame is cut short')
+  at += 2
+  return (bytes[at - 2]! << 8) | bytes[at - 1]!
+}
+
+/** As a signed integer. */
+function take32(): number {
+  if (at + 4 > end) throw new Malformed('frame is cut short')
+  at += 4
+  return (bytes[at - 4]! << 24) | (bytes[at - 3]! << 16) | (bytes[at - 2]! << 8) | bytes[at - 1]!
+}
+
+const float64 = new DataView(new ArrayBuffer(8))
+
+function takeFloat64(): number {
+  float64.setInt32(0, take32())
+  float64.setInt32(4, take32())
+  return float64.getFloat64(0)
 }
 
 function safe(value: number): number {
@@ -249,15 +287,14 @@ function safe(value: number): number {
 }
 
 function readStr(charsMax: number): string {
-  const byte = view.getUint8(at)
-  at += 1
+  const byte = take8()
   let length: number
   if (byte >= 0xa0 && byte <= 0xbf) length = byte & 0x1f
   else if (byte === 0xd9) length = lengthOf(1)
   else if (byte === 0xda) length = lengthOf(2)
   else if (byte === 0xdb) length = lengthOf(4)
   else throw new Malformed('expected text')
-  if (length > bytes.length - at) throw new Malformed('frame is cut short')
+  if (length > end - at) throw new Malformed('frame is cut short')
   // A character takes at most 4 bytes: longer text cannot fit, and is not even decoded.
   if (length > charsMax * 4) throw new Malformed('text is too long')
   const text = utf8.decode(bytes.subarray(at, at + length))
@@ -267,23 +304,20 @@ function readStr(charsMax: number): string {
 }
 
 function arrayHeader(): number {
-  const byte = view.getUint8(at)
-  at += 1
+  const byte = take8()
   let count: number
   if (byte >= 0x90 && byte <= 0x9f) count = byte & 0x0f
   else if (byte === 0xdc) count = lengthOf(2)
   else if (byte === 0xdd) count = lengthOf(4)
   else throw new Malformed('expected an array')
   // Every element takes at least a byte, so a larger count is a lie, and nothing is allocated for it.
-  if (count > bytes.length - at) throw new Malformed('frame is cut short')
+  if (count > end - at) throw new Malformed('frame is cut short')
   return count
 }
 
 function lengthOf(size: 1 | 2 | 4): number {
-  const start = at
-  at += size
-  if (size === 1) return view.getUint8(start)
-  return size === 2 ? view.getUint16(start) : view.getUint32(start)
+  if (size === 1) return take8()
+  return size === 2 ? take16() : take32() >>> 0
 }
 
 /** Steps over `count` values of any kind: what a later minor version may have added. */
@@ -291,14 +325,13 @@ function skip(count: number): void {
   let pending = count
   while (pending > 0) {
     pending -= 1
-    const byte = view.getUint8(at)
-    at += 1
+    const byte = take8()
     if (byte <= 0x7f || byte >= 0xe0) continue
     if (byte <= 0x8f) pending += (byte & 0x0f) * 2
     else if (byte <= 0x9f) pending += byte & 0x0f
     else if (byte <= 0xbf) at += byte & 0x1f
     else pending += skipTagged(byte)
-    if (pending > bytes.length - at) throw new Malformed('frame is cut short')
+    if (pending > end - at) throw new Malformed('frame is cut short')
   }
 }
 
@@ -320,7 +353,7 @@ const SIZES = [1, 2, 4] as const
 const NUMBER_BYTES = [4, 8, 1, 2, 4, 8, 1, 2, 4, 8]
 
 function skipBytes(count: number): 0 {
-  if (count > bytes.length - at) throw new Malformed('frame is cut short')
+  if (count > end - at) throw new Malformed('frame is cut short')
   at += count
   return 0
 }

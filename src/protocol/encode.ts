@@ -78,7 +78,7 @@ export function encodePong(nonce: number, serverNowMs: number): Uint8Array {
 
 export interface ViewerWelcome {
   userId: number
-  role: UserRole
+  role: UserRole | 'share'
   serverNowMs: number
   authExpiresMs: number
   heartbeatS: number
@@ -86,6 +86,10 @@ export interface ViewerWelcome {
 
 export function encodeViewerWelcome(w: ViewerWelcome): Uint8Array {
   return pack([TYPE.welcome, w.userId, w.role, w.serverNowMs, w.authExpiresMs, w.heartbeatS])
+}
+
+export function encodeAuthOk(authExpiresMs: number): Uint8Array {
+  return pack([TYPE.authOk, authExpiresMs])
 }
 
 /** A device as SNAP and DEVICE show it. */
@@ -123,10 +127,7 @@ export const SNAP_HEAD_BYTES_MAX = 16
 
 /** A SNAP of records packed with encodeSnapDevice. */
 export function encodeSnap(part: number, last: boolean, devices: readonly Uint8Array[]): Uint8Array {
-  const length = devices.reduce((sum, device) => sum + device.length, SNAP_HEAD_BYTES_MAX)
-  out = new Uint8Array(length)
-  outView = new DataView(out.buffer)
-  at = 0
+  begin(devices.reduce((sum, device) => sum + device.length, SNAP_HEAD_BYTES_MAX))
   putArray(4)
   putInt(TYPE.snap)
   putInt(part)
@@ -136,7 +137,7 @@ export function encodeSnap(part: number, last: boolean, devices: readonly Uint8A
     out.set(device, at)
     at += device.length
   }
-  return out.subarray(0, at)
+  return written()
 }
 
 function deviceFields(record: DeviceRecord): unknown[] {
@@ -198,9 +199,31 @@ export function encodeStats(stats: Record<string, unknown>): Uint8Array {
 const POINT_BYTES_MAX = 1 + 9 + 6 * 5 + 1
 const LIVE_HEAD_BYTES_MAX = 64
 
+/**
+ * Frames lie one after the other in slabs: memory of its own would cost a small frame more than writing it. A slab
+ * lives as long as any frame in it, so these frames are for sending at once, not for keeping.
+ */
+const SLAB_BYTES = 64 * 1024
+
 let out = new Uint8Array(0)
 let outView = new DataView(out.buffer)
+let start = 0
 let at = 0
+
+/** A frame of so many bytes at most begins. */
+function begin(bytesMax: number): void {
+  if (at + bytesMax > out.length) {
+    out = new Uint8Array(Math.max(SLAB_BYTES, bytesMax))
+    outView = new DataView(out.buffer)
+    at = 0
+  }
+  start = at
+}
+
+/** The frame as far as it was written. */
+function written(): Uint8Array {
+  return new Uint8Array(out.buffer, start, at - start)
+}
 
 /**
  * LIVE of the points `from`…`to` (exclusive) of `values`, as in messages.ts. Their times are sent as
@@ -213,9 +236,7 @@ export function encodeLive(
   from: number,
   to: number,
 ): Uint8Array {
-  out = new Uint8Array(LIVE_HEAD_BYTES_MAX + (to - from) * POINT_BYTES_MAX)
-  outView = new DataView(out.buffer)
-  at = 0
+  begin(LIVE_HEAD_BYTES_MAX + (to - from) * POINT_BYTES_MAX)
   const baseMs = values[from * POINT_STRIDE]!
   putArray(7)
   putInt(TYPE.live)
@@ -226,17 +247,15 @@ export function encodeLive(
   putInt(baseMs)
   putArray(to - from)
   for (let i = from; i < to; i++) putPoint(values, i * POINT_STRIDE, baseMs)
-  return out.subarray(0, at)
+  return written()
 }
 
 export function encodeTick(tick: number): Uint8Array {
-  out = new Uint8Array(11)
-  outView = new DataView(out.buffer)
-  at = 0
+  begin(11)
   putArray(2)
   putInt(TYPE.tick)
   putInt(tick)
-  return out.subarray(0, at)
+  return written()
 }
 
 function putPoint(values: Float64Array, offset: number, baseMs: number): void {

@@ -133,6 +133,7 @@ export type DeviceFrame =
 /** What a viewer or an admin may send. */
 export type ViewerFrame =
   | { type: typeof TYPE.hello; token: string; client: string | null; nowMs: number | null }
+  | { type: typeof TYPE.auth; token: string }
   | { type: typeof TYPE.ping; nonce: number; nowMs: number | null }
   | { type: typeof TYPE.sub; userIds: number[] | null; deviceIds: number[] | null }
   | { type: typeof TYPE.resync }

@@ -12,6 +12,7 @@ import {
   type Kept,
   keepPoints,
   keepSessionOp,
+  NONE,
   nextPosition,
 } from '../core/device.ts'
 import type { Counts } from '../metrics.ts'
@@ -37,7 +38,6 @@ import {
   TYPE,
   WHOLE_FRAME,
 } from '../protocol/messages.ts'
-import type { Rights } from '../rights.ts'
 import type { HelloDeadlines } from './hello.ts'
 import type { DeviceLink } from './link.ts'
 import { createPacing, type PacingOptions } from './pacing.ts'
@@ -45,7 +45,7 @@ import type { Peer } from './peer.ts'
 import type { Route } from './server.ts'
 
 /** Who may connect: the device in memory, or why not. */
-export type Admission = { device: Device } | { close: Close }
+export type Admission = { device: Device; keyHash: string } | { close: Close }
 
 export interface DeviceSocketOptions {
   limits: DeviceLimits &
@@ -64,6 +64,8 @@ export interface DeviceSocketOptions {
   counts: Counts
   /** Checks the device key; rejects when the database is away. */
   admit: (deviceKey: string) => Promise<Admission>
+  /** A socket was opened with this key; returns what is to be called once it is closed. */
+  hold: (device: Device, keyHash: string) => () => void
   /** The device has no socket any more. */
   release: (device: Device) => void
   publish: (device: Device, frame: Uint8Array) => void
@@ -103,8 +105,6 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     pauseAll: pacing.pauseAll,
     tellRates: pacing.tellRates,
     closeDevice,
-    userIds,
-    enforce,
     goaway,
     closeAll,
     get count() {
@@ -135,7 +135,9 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       peer,
       hello,
       device: null,
+      keyHash: '',
       window: null,
+      release: () => {},
       receivedMs: [],
       ackedSeq: 0,
       isLeaving: false,
@@ -204,7 +206,9 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     }
     replace(device)
     link.device = device
+    link.keyHash = admission.keyHash
     link.window = window
+    link.release = options.hold(device, admission.keyHash)
     linkOf.set(device.id, link)
     comeOnline(device, now())
     link.peer.send(
@@ -245,6 +249,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       if (!options.isWatched(device)) continue
       options.publish(device, encodeLive(position, liveSession.startedMs, kept.values, from, to))
     }
+    kept.live = NONE // Said, and of no use while the frame waits for the writer.
     offer(link, device, frame.seq, count, kept, nowMs)
   }
 
@@ -349,6 +354,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   function close(link: DeviceLink): void {
     links.delete(link)
     link.hello.isDone = true
+    link.release()
     const { device, window } = link
     if (device === null) return
     window!.close()
@@ -364,20 +370,14 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     link.peer.malformed(text, ref)
   }
 
-  function closeDevice(deviceId: number, reason: Close): void {
-    linkOf.get(deviceId)?.peer.end(reason)
-  }
-
-  function userIds(): number[] {
-    return [...linkOf.values()].map(({ device }) => device!.userId)
-  }
-
-  /** See rights.ts. */
-  function enforce(rights: Rights): void {
-    for (const { device, peer } of [...linkOf.values()]) {
-      const right = rights.get(device!.userId)
-      if (right !== undefined && !right?.isActive) peer.end(CLOSE.refused)
-    }
+  /** `isMeant` looks at the hash of the key that the socket came with. */
+  function closeDevice(
+    deviceId: number,
+    reason: Close,
+    isMeant: (keyHash: string) => boolean = () => true,
+  ): void {
+    const link = linkOf.get(deviceId)
+    if (link !== undefined && isMeant(link.keyHash)) link.peer.end(reason)
   }
 
   /** Before the hub stops: no new points, wait for the ACKs or the close (D12). */

@@ -1,6 +1,6 @@
 /**
  * HTTP on uWebSockets.js: takes what it needs from a request before its first wait, reads the body up to a
- * bound, finds the route, and answers once. What the routes do it does not know.
+ * bound, finds the route, and answers once, in one piece or in a stream. What the routes do it does not know.
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import {
@@ -10,10 +10,13 @@ import {
   type Handlers,
   Problem,
   type Request,
+  type StreamedAnswer,
 } from '../api/message.ts'
+import type { createStreams, Link } from './stream.ts'
 
 export interface HttpOptions {
   handlers: Handlers
+  streams: ReturnType<typeof createStreams>
   bodyBytesMax: number
   isOriginAllowed: (origin: string, host: string) => boolean
   /** The hub as browsers call it; null: as each request does. */
@@ -32,9 +35,11 @@ const STATUS: Readonly<Record<number, string>> = {
   403: '403 Forbidden',
   404: '404 Not Found',
   405: '405 Method Not Allowed',
+  406: '406 Not Acceptable',
   409: '409 Conflict',
   413: '413 Content Too Large',
   415: '415 Unsupported Media Type',
+  429: '429 Too Many Requests',
   500: '500 Internal Server Error',
   503: '503 Service Unavailable',
 }
@@ -54,33 +59,39 @@ export function createHttp(options: HttpOptions) {
     const query = new URLSearchParams(req.getQuery() ?? '')
     const bearer = /^Bearer +(\S+)$/i.exec(req.getHeader('authorization'))?.[1] ?? null
     const contentType = req.getHeader('content-type')
+    const accept = req.getHeader('accept')
     const origin = req.getHeader('origin')
     const host = req.getHeader('host')
     const address = Buffer.from(res.getRemoteAddressAsText()).toString()
     const baseUrl = options.publicUrl ?? `http://${host}`
     options.onRequest()
-    let isGone = false
+    const link: Link = { res, isGone: false, onGone: () => {} }
     res.onAborted(() => {
-      isGone = true
+      link.isGone = true
+      link.onGone()
     })
     const headers: Record<string, string> = {}
-    const send = (answer: Answer) => {
-      if (!isGone) write(res, method, answer, headers)
+    const send = (answer: Answer): undefined | Promise<void> => {
+      if ('pieces' in answer) return stream(link, method, answer, headers)
+      if (!link.isGone) write(res, method, answer, headers)
     }
     if (origin !== '') {
-      if (!options.isOriginAllowed(origin, host)) return send(problem(403, 'this origin is not allowed'))
+      if (!options.isOriginAllowed(origin, host)) return void send(problem(403, 'this origin is not allowed'))
       headers['Access-Control-Allow-Origin'] = origin
       headers.Vary = 'Origin'
       if (method === 'OPTIONS') {
         headers['Access-Control-Allow-Methods'] = METHODS
         headers['Access-Control-Allow-Headers'] = 'Authorization, Content-Type'
-        return send({ status: 204 })
+        return void send({ status: 204 })
       }
     }
-    const head = { method, path, query, address, baseUrl, token: bearer }
+    const head = { method, path, query, address, baseUrl, token: bearer, accept }
     respond(head, readBody(res, options.bodyBytesMax), contentType)
       .then(send)
-      .catch((error) => send(answerOf(error)))
+      .catch((error) => {
+        if (error instanceof Problem) Object.assign(headers, error.headers)
+        send(answerOf(error))
+      })
   }
 
   async function respond(
@@ -92,6 +103,17 @@ export function createHttp(options: HttpOptions) {
     const raw = await bytes
     const { handler, parameters } = find(head.method, head.path)
     return handler({ ...head, parameters, body: parseBody(raw, contentType) })
+  }
+
+  async function stream(
+    link: Link,
+    method: string,
+    { pieces, ...answer }: StreamedAnswer,
+    headers: Record<string, string>,
+  ): Promise<void> {
+    if (method !== 'HEAD') return options.streams.send(link, pieces, () => begin(link.res, answer, headers))
+    if (!link.isGone) link.res.cork(() => begin(link.res, answer, headers).endWithoutBody())
+    await pieces.return(undefined)
   }
 
   function find(method: string, path: string): { handler: Handler; parameters: Record<string, string> } {
@@ -161,15 +183,33 @@ function problem(status: number, detail: string, errors?: readonly FieldError[])
   return { status, text: JSON.stringify(body), contentType: 'application/problem+json' }
 }
 
-function write(res: HttpResponse, method: string, answer: Answer, headers: Record<string, string>): void {
+/** Everything before the body. */
+function begin(
+  res: HttpResponse,
+  answer: { status: number; contentType?: string | undefined; fileName?: string | null },
+  headers: Record<string, string>,
+): HttpResponse {
+  const { status, contentType, fileName } = answer
+  res.writeStatus(STATUS[status]!)
+  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
+  res.writeHeader('Cache-Control', 'no-store')
+  if (status === 401) res.writeHeader('WWW-Authenticate', 'Bearer')
+  if (contentType !== undefined) res.writeHeader('Content-Type', contentType)
+  if (fileName != null) res.writeHeader('Content-Disposition', `attachment; filename="${fileName}"`)
+  return res
+}
+
+function write(
+  res: HttpResponse,
+  method: string,
+  answer: Exclude<Answer, StreamedAnswer>,
+  headers: Record<string, string>,
+): void {
+  const body = 'json' in answer ? JSON.stringify(answer.json) : 'text' in answer ? answer.text : ''
+  const contentType =
+    'json' in answer ? 'application/json' : 'text' in answer ? answer.contentType : undefined
   res.cork(() => {
-    res.writeStatus(STATUS[answer.status]!)
-    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
-    res.writeHeader('Cache-Control', 'no-store')
-    if (answer.status === 401) res.writeHeader('WWW-Authenticate', 'Bearer')
-    const body = 'json' in answer ? JSON.stringify(answer.json) : 'text' in answer ? answer.text : ''
-    if ('json' in answer) res.writeHeader('Content-Type', 'application/json')
-    if ('text' in answer) res.writeHeader('Content-Type', answer.contentType)
+    begin(res, { status: answer.status, contentType }, headers)
     if (method === 'HEAD') res.endWithoutBody(Buffer.byteLength(body))
     else if (answer.status === 204) res.endWithoutBody()
     else res.end(body)

@@ -9,7 +9,11 @@ export interface DeviceLink {
   hello: Waiting
   /** null until WELCOME. */
   device: Device | null
+  /** Of the key that it came with; empty until WELCOME. */
+  keyHash: string
   window: Window | null
+  /** To be called when the socket is closed. */
+  release: () => void
   /** When each unsettled frame was received, oldest first. */
   receivedMs: number[]
   /** The seq of the last ACK. */

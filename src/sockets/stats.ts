@@ -1,6 +1,5 @@
 /** The stats socket (PROTOCOL.md section 4): the hub's figures once a second, for admins. */
 
-import type { UserRow } from '../core/directory.ts'
 import { createLane, type Lane } from '../core/lane.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
@@ -9,16 +8,16 @@ import { encodeGoaway, encodePong, encodeStats, encodeTick, encodeViewerWelcome 
 import { ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
 import type { Rights } from '../rights.ts'
 import type { HelloDeadlines, Waiting } from './hello.ts'
-import { keeps, type LoginCheck } from './login.ts'
+import type { LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
+import { createRenewal, type Renewable } from './renewal.ts'
 import type { Route } from './server.ts'
 
-export interface Admin {
-  peer: Peer
+/** `grant` is null until WELCOME. */
+export interface Admin extends Renewable {
   hello: Waiting
-  /** null until WELCOME. */
-  user: UserRow | null
-  expiresMs: number
+  /** To be called when the socket is closed. */
+  release: () => void
   lane: Lane
 }
 
@@ -35,6 +34,7 @@ export interface StatsSocketOptions {
   deadlines: HelloDeadlines
   counts: Counts
   login: LoginCheck
+  hold: Rights['hold']
   stats: () => Record<string, unknown>
   onFault: (error: unknown) => void
   now: () => number
@@ -45,13 +45,12 @@ const BUFFER_BYTES_MAX = 64 * 1024
 export function createStatsSocket(options: StatsSocketOptions) {
   const { limits, counts, now } = options
   const admins = new Set<Admin>()
+  const renew = createRenewal(options)
   let tick = 0
   return {
     route,
     check,
     send,
-    userIds,
-    enforce,
     goaway,
     closeAll,
     get count() {
@@ -72,6 +71,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
       close: (admin) => {
         admins.delete(admin)
         admin.hello.isDone = true
+        admin.release()
       },
     }
   }
@@ -81,11 +81,13 @@ export function createStatsSocket(options: StatsSocketOptions) {
       counts.helloTimeouts += 1
       peer.end(CLOSE.helloTimeout)
     })
-    const admin = {
+    const admin: Admin = {
       peer,
       hello,
-      user: null,
+      grant: null,
+      release: () => {},
       expiresMs: Number.POSITIVE_INFINITY,
+      freshToken: null,
       lane: createLane(limits),
     }
     admins.add(admin)
@@ -94,40 +96,46 @@ export function createStatsSocket(options: StatsSocketOptions) {
 
   function message(admin: Admin, bytes: ArrayBuffer): void {
     const frame = decodeViewerFrame(bytes)
-    if (admin.user === null && frame.type === TYPE.hello && !admin.hello.isDone) {
+    const { grant } = admin
+    if (grant === null && frame.type === TYPE.hello && !admin.hello.isDone) {
       admin.hello.isDone = true
-      welcome(admin, frame.token).catch((error) => {
-        options.onFault(error)
-        admin.peer.end(CLOSE.internal)
-      })
-    } else if (admin.user !== null && frame.type === TYPE.seen) {
+      start(admin, welcome(admin, frame.token))
+    } else if (grant !== null && frame.type === TYPE.seen) {
       admin.lane.seen(frame.tick, now())
-    } else if (admin.user !== null && frame.type === TYPE.ping) {
+    } else if (grant !== null && frame.type === TYPE.ping) {
       admin.peer.send(encodePong(frame.nonce, now()))
-    } else if (admin.user === null || frame.type !== 'ignored') {
+    } else if (grant !== null && frame.type === TYPE.auth) {
+      start(admin, renew(admin, frame.token))
+    } else if (grant === null || frame.type !== 'ignored') {
       counts.framesMalformed += 1
       const text = frame.type === 'malformed' ? frame.message : 'this frame has no place here'
       admin.peer.malformed(text, null)
     }
   }
 
+  function start(admin: Admin, work: Promise<void>): void {
+    work.catch((error) => {
+      options.onFault(error)
+      admin.peer.end(CLOSE.internal)
+    })
+  }
+
   async function welcome(admin: Admin, token: string): Promise<void> {
     const login = await options.login(token)
-    if ('close' in login) {
-      if (login.close === CLOSE.refused) counts.helloRefused += 1
-      return admin.peer.end(login.close)
-    }
-    const { user, expiresMs } = login
-    if (user.role !== 'admin') {
+    if (!admin.peer.isOpen) return
+    if ('close' in login && login.close !== CLOSE.refused) return admin.peer.end(login.close)
+    if ('close' in login || login.grant.role !== 'admin') {
       counts.helloRefused += 1
       return admin.peer.end(CLOSE.refused)
     }
-    admin.user = user
+    const { grant, expiresMs } = login
+    admin.grant = grant
+    admin.release = options.hold(grant, () => admin.peer.end(CLOSE.refused))
     admin.expiresMs = expiresMs
     admin.peer.send(
       encodeViewerWelcome({
-        userId: user.id,
-        role: user.role,
+        userId: grant.userId,
+        role: grant.role,
         serverNowMs: now(),
         authExpiresMs: expiresMs,
         heartbeatS: limits.heartbeatS,
@@ -139,7 +147,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
   function check(): void {
     const nowMs = now()
     for (const admin of admins) {
-      if (admin.user === null) continue
+      if (admin.grant === null) continue
       if (admin.expiresMs <= nowMs) admin.peer.end(CLOSE.tokenExpired)
       else if (admin.lane.judge(nowMs) === 'lost') admin.peer.end(CLOSE.slow)
       else if (admin.lane.isTickDue(nowMs)) {
@@ -153,26 +161,15 @@ export function createStatsSocket(options: StatsSocketOptions) {
   /** To be called once a second. Whoever is late with SEEN skips this one. */
   function send(): void {
     const nowMs = now()
-    const readers = [...admins].filter(({ user, lane }) => user !== null && lane.judge(nowMs) === 'fine')
+    const readers = [...admins].filter(({ grant, lane }) => grant !== null && lane.judge(nowMs) === 'fine')
     if (readers.length === 0) return
     const frame = encodeStats(options.stats())
     for (const admin of readers) admin.peer.send(frame)
   }
 
-  function userIds(): number[] {
-    return [...admins].flatMap(({ user }) => (user === null ? [] : [user.id]))
-  }
-
-  /** See rights.ts. */
-  function enforce(rights: Rights): void {
-    for (const { user, peer } of admins) {
-      if (user !== null && !keeps(user, rights.get(user.id))) peer.end(CLOSE.refused)
-    }
-  }
-
   function goaway(): void {
     const frame = encodeGoaway(0, limits.reconnectSpreadMs)
-    for (const admin of admins) if (admin.user !== null) admin.peer.send(frame)
+    for (const admin of admins) if (admin.grant !== null) admin.peer.send(frame)
   }
 
   function closeAll(reason: Close): void {

@@ -4,7 +4,7 @@
  * and what it looks like, it asks.
  */
 import { type Bucket, createBucket } from '../core/bucket.ts'
-import type { UserRow } from '../core/directory.ts'
+import type { ViewerGrant } from '../core/grant.ts'
 import { createLane, type Lane } from '../core/lane.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
@@ -21,17 +21,17 @@ import { ROUTE, SUBPROTOCOL, TYPE, type ViewerFrame } from '../protocol/messages
 import type { Rights } from '../rights.ts'
 import { type Audience, deviceTopic, EVERYONE, type Listener, userTopic } from './audience.ts'
 import type { HelloDeadlines, Waiting } from './hello.ts'
-import { keeps, type LoginCheck } from './login.ts'
+import { expired, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
+import { createRenewal, type Renewable } from './renewal.ts'
 import type { Route } from './server.ts'
 import { createSnapshot, type Snapshot } from './snapshot.ts'
 
-/** One viewer's socket, from upgrade to close. */
-export interface Viewer extends Listener {
+/** One viewer's socket, from upgrade to close. `grant` is null until WELCOME. */
+export interface Viewer extends Listener, Renewable {
   hello: Waiting
-  /** null until WELCOME. */
-  user: UserRow | null
-  expiresMs: number
+  /** To be called when the socket is closed. */
+  release: () => void
   frames: Bucket
   lane: Lane
   snapshot: Snapshot
@@ -71,6 +71,7 @@ export interface ViewerSocketOptions {
   deadlines: HelloDeadlines
   counts: Counts
   login: LoginCheck
+  hold: Rights['hold']
   /** Ids of the devices of these users (null: of everyone); rejects when the database is away. */
   findDevices: (userIds: readonly number[] | null) => Promise<number[]>
   /** Devices as they are now: see roster.ts. */
@@ -87,6 +88,7 @@ const STALL_MS = 1_000
 export function createViewerSocket(options: ViewerSocketOptions) {
   const { limits, audience, counts, now } = options
   const viewers = new Set<Viewer>()
+  const renew = createRenewal(options)
   let tick = 0
   let attendedMs = 0
   let checkedMs = now()
@@ -94,8 +96,6 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     route,
     check,
     forgetDevice,
-    userIds,
-    enforce,
     goaway,
     closeAll,
     get count() {
@@ -133,8 +133,10 @@ export function createViewerSocket(options: ViewerSocketOptions) {
         counts.helloTimeouts += 1
         peer.end(CLOSE.helloTimeout)
       }),
-      user: null,
+      grant: null,
+      release: () => {},
       expiresMs: Number.POSITIVE_INFINITY,
+      freshToken: null,
       frames: createBucket(limits.viewerFramesPerS, limits.viewerFramesBurst),
       lane: createLane(limits),
       snapshot: createSnapshot(changed, limits.snapBytesMax),
@@ -155,21 +157,23 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       counts.limitsExceeded += 1
       return viewer.peer.end(CLOSE.limit)
     }
-    if (viewer.user === null) {
+    if (viewer.grant === null) {
       if (frame.type !== TYPE.hello || viewer.hello.isDone) {
         return malformed(viewer, 'HELLO comes first, once, and WELCOME before anything else', null)
       }
       viewer.hello.isDone = true
       start(viewer, welcome(viewer, frame.token))
     } else if (frame.type !== 'ignored') {
-      answer(viewer, viewer.user, frame)
+      answer(viewer, viewer.grant, frame)
     }
   }
 
-  function answer(viewer: Viewer, user: UserRow, frame: ViewerFrame): void {
+  function answer(viewer: Viewer, grant: ViewerGrant, frame: ViewerFrame): void {
     switch (frame.type) {
+      case TYPE.auth:
+        return start(viewer, renew(viewer, frame.token))
       case TYPE.sub:
-        return subscribe(viewer, user, frame.userIds, frame.deviceIds)
+        return subscribe(viewer, grant, frame.userIds, frame.deviceIds)
       case TYPE.resync:
         return resync(viewer)
       case TYPE.seen:
@@ -188,14 +192,17 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       if (login.close === CLOSE.refused) counts.helloRefused += 1
       return viewer.peer.end(login.close)
     }
-    viewer.user = login.user
-    viewer.expiresMs = login.expiresMs
+    if (!viewer.peer.isOpen) return
+    const { grant, expiresMs } = login
+    viewer.grant = grant
+    viewer.release = options.hold(grant, () => viewer.peer.end(CLOSE.refused))
+    viewer.expiresMs = expiresMs
     viewer.peer.send(
       encodeViewerWelcome({
-        userId: login.user.id,
-        role: login.user.role,
+        userId: grant.userId,
+        role: grant.role,
         serverNowMs: now(),
-        authExpiresMs: login.expiresMs,
+        authExpiresMs: expiresMs,
         heartbeatS: limits.heartbeatS,
       }),
     )
@@ -204,17 +211,18 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   /** What a viewer asks for is a filter, never a grant (V5). */
   function subscribe(
     viewer: Viewer,
-    user: UserRow,
+    grant: ViewerGrant,
     userIds: number[] | null,
     deviceIds: number[] | null,
   ): void {
-    const isOwn = userIds === null || (userIds.length === 1 && userIds[0] === user.id)
-    if (!isOwn && user.role !== 'admin') {
-      viewer.peer.send(encodeError(CLOSE_NOT_ALLOWED, 'only admins may watch other users', null))
+    const isOwn = userIds === null || (userIds.length === 1 && userIds[0] === grant.userId)
+    if (grant.role === 'share' ? userIds !== null : !isOwn && grant.role !== 'admin') {
+      const text = grant.role === 'share' ? 'a share has no users' : 'only admins may watch other users'
+      viewer.peer.send(encodeError(CLOSE_NOT_ALLOWED, text, null))
       return
     }
-    const ofUsers = isOwn ? [user.id] : userIds!.length === 0 ? null : [...new Set(userIds)].filter(isId)
-    viewer.subscription = { userIds: ofUsers, deviceIds }
+    const ofUsers = isOwn ? [grant.userId] : userIds.length === 0 ? null : [...new Set(userIds)].filter(isId)
+    viewer.subscription = { userIds: ofUsers, deviceIds: within(grant, deviceIds) }
     start(viewer, snap(viewer))
   }
 
@@ -333,13 +341,13 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     attendedMs = clock()
     checkedMs = now()
     for (const viewer of viewers) {
-      if (viewer.user !== null) checkViewer(viewer)
+      if (viewer.grant !== null) checkViewer(viewer, viewer.grant)
     }
   }
 
-  function checkViewer(viewer: Viewer): void {
+  function checkViewer(viewer: Viewer, grant: ViewerGrant): void {
     const { lane } = viewer
-    if (viewer.expiresMs <= checkedMs) return viewer.peer.end(CLOSE.tokenExpired)
+    if (viewer.expiresMs <= checkedMs) return viewer.peer.end(expired(grant))
     const verdict = lane.judge(attendedMs)
     if (verdict === 'lost') {
       counts.viewersTooSlow += 1
@@ -394,32 +402,28 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     for (const viewer of viewers) viewer.snapshot.drop(deviceId)
   }
 
-  function userIds(): number[] {
-    return [...viewers].flatMap(({ user }) => (user === null ? [] : [user.id]))
-  }
-
-  /** See rights.ts. */
-  function enforce(rights: Rights): void {
-    for (const { user, peer } of viewers) {
-      if (user !== null && !keeps(user, rights.get(user.id))) peer.end(CLOSE.refused)
-    }
-  }
-
   function close(viewer: Viewer): void {
     viewers.delete(viewer)
     viewer.hello.isDone = true
+    viewer.release()
     audience.leave(viewer)
     options.onWatch()
   }
 
   function goaway(): void {
     const frame = encodeGoaway(0, limits.reconnectSpreadMs)
-    for (const viewer of viewers) if (viewer.user !== null) viewer.peer.send(frame)
+    for (const viewer of viewers) if (viewer.grant !== null) viewer.peer.send(frame)
   }
 
   function closeAll(reason: Close): void {
     for (const viewer of [...viewers]) viewer.peer.end(reason)
   }
+}
+
+/** A share is of named devices; whatever is asked for narrows them. */
+function within(grant: ViewerGrant, deviceIds: readonly number[] | null): readonly number[] | null {
+  if (grant.role !== 'share') return deviceIds
+  return deviceIds === null ? grant.deviceIds : grant.deviceIds.filter((id) => deviceIds.includes(id))
 }
 
 const ID_MAX = 2 ** 31 - 1

@@ -1,6 +1,6 @@
 /** What the hub reads and writes of devices: for HELLO, for snapshots, for the API, and last_seen_at. */
-import type { KnownDevice } from '../core/device.ts'
-import type { DeviceChange, DeviceRow, NewDevice } from '../core/directory.ts'
+import type { DeviceProfile, KnownDevice } from '../core/device.ts'
+import type { DeviceChange, DeviceRow, NewDevice, Pairing, Redemption } from '../core/directory.ts'
 import type { Session } from '../core/sessions.ts'
 import type { DeviceRecord } from '../protocol/encode.ts'
 import {
@@ -13,20 +13,26 @@ import { column } from './arrays.ts'
 import type { Run } from './connection.ts'
 import { readRecentSessions } from './sessions.ts'
 
-/** A device with what decides whether it may connect. */
-export interface DeviceCredentials extends KnownDevice {
+/** What decides whether a device may connect, and what it is called. */
+export interface DeviceAccess extends DeviceProfile {
+  id: number
   /** SHA-256 of the device key, hex; null when it was never paired. */
   keyHash: string | null
   /** Neither deleted nor deactivated, and neither is its user. */
   isActive: boolean
 }
 
+/** The same with everything else that the hub has to know of a device. */
+export type DeviceCredentials = KnownDevice & DeviceAccess
+
 const RECENT_SESSIONS = 64
 
-const COLUMNS = `
-  d.id, d.user_id, d.name, d.color, d.platform, d.device_key_hash,
-  (d.deleted_at is null and d.is_active and u.is_active) as is_active,
-  (extract(epoch from d.last_seen_at) * 1000)::float8 as last_seen_ms,
+const ACCESS = `
+  d.id, d.name, d.color, d.platform, d.device_key_hash,
+  (d.deleted_at is null and d.is_active and u.is_active) as is_active`
+
+const COLUMNS = `${ACCESS},
+  d.user_id, (extract(epoch from d.last_seen_at) * 1000)::float8 as last_seen_ms,
   newest.session_id, newest.recorded_ms, newest.lat_e7, newest.lng_e7, newest.accuracy_cm, newest.speed_cms,
   newest.heading_cd, newest.altitude_cm, newest.source`
 
@@ -43,6 +49,15 @@ left join lateral (
 ) newest on true`
 
 const NEWEST_SESSION = `s.status, (extract(epoch from s.started_at) * 1000)::float8 as session_ms`
+
+/** Few bytes from one index, for devices that the hub has in memory; unknown ids are left out. */
+export async function readAccess(run: Run, ids: readonly number[]): Promise<DeviceAccess[]> {
+  const rows = await run(
+    `select ${ACCESS} from devices d join users u on u.id = d.user_id where d.id = any($1::int[])`,
+    [column(ids, (id) => id)],
+  )
+  return rows.map(accessOf)
+}
 
 /** Everything the hub has to know of these devices when they connect; unknown ids are left out. */
 export async function readCredentials(run: Run, ids: readonly number[]): Promise<DeviceCredentials[]> {
@@ -61,8 +76,7 @@ export async function readCredentials(run: Run, ids: readonly number[]): Promise
     const id = row.id as number
     const values = newestValues(row)
     return {
-      ...profileOf(row),
-      id,
+      ...accessOf(row),
       userId: row.user_id as number,
       lastSeenMs: row.last_seen_ms as number | null,
       newest: values && {
@@ -72,8 +86,6 @@ export async function readCredentials(run: Run, ids: readonly number[]): Promise
         values,
       },
       sessions: sessions.get(id) ?? [],
-      keyHash: row.device_key_hash as string | null,
-      isActive: row.is_active as boolean,
     }
   })
 }
@@ -178,12 +190,65 @@ export async function insertDevice(run: Run, device: NewDevice): Promise<DeviceR
   return rows[0] ? deviceRow(rows[0]) : null
 }
 
-/** Gives the device a new key, of which only the hash is kept; null when the device is gone. */
+/**
+ * Gives the device a new key, of which only the hash is kept; null when the device is gone. A pairing token ends with
+ * it: repeating what a device sent before must not bring back its old key.
+ */
 export async function writeDeviceKey(run: Run, id: number, keyHash: string): Promise<DeviceRow | null> {
   const rows = await run(
-    `update devices set device_key_hash = $2, paired_at = now(), updated_at = now()
+    `update devices set device_key_hash = $2, paired_at = now(), updated_at = now(),
+            pairing_token_hash = null, pairing_expires_at = null
      where id = $1::int and deleted_at is null returning ${ROW}`,
     [id, keyHash],
+  )
+  return rows[0] ? deviceRow(rows[0]) : null
+}
+
+const MAY_BE_PAIRED = `deleted_at is null and is_active
+       and exists (select 1 from users u where u.id = devices.user_id and u.is_active)`
+
+/**
+ * A new pairing token ends the one before. null when the device or its user is gone or deactivated. All moments are
+ * of the database's clock, which is the same for every hub.
+ */
+export async function writePairing(
+  run: Run,
+  id: number,
+  tokenHash: string,
+  ttlMs: number,
+): Promise<Pairing | null> {
+  const rows = await run(
+    `update devices set pairing_token_hash = $2, updated_at = now(),
+            pairing_expires_at = now() + $3::float8 * interval '1 millisecond'
+     where id = $1::int and ${MAY_BE_PAIRED} returning ${ROW}, pairing_expires_at`,
+    [id, tokenHash, ttlMs],
+  )
+  const row = rows[0]
+  return row ? { device: deviceRow(row), expiresAt: (row.pairing_expires_at as Date).toISOString() } : null
+}
+
+/** The device that a token is for, open or redeemed. Nothing is decided here: its id is a part of its key. */
+export async function findPaired(run: Run, tokenHashes: readonly [string, string]): Promise<number | null> {
+  const rows = await run(`select id from devices where pairing_token_hash in ($1, $2)`, [...tokenHashes])
+  return (rows[0]?.id as number | undefined) ?? null
+}
+
+/**
+ * Gives the device the key, once: of all that try, one finds the token open, and leaves in its place a hash that only
+ * it can name. Whoever can name that one is told the same again, and changes nothing. null: refused.
+ */
+export async function redeemPairing(run: Run, redemption: Redemption): Promise<DeviceRow | null> {
+  const { deviceId, openHash, redeemedHash, keyHash, name, platform } = redemption
+  const first = (then: string, column: string) =>
+    `${column} = case when pairing_token_hash = $2 then ${then} else ${column} end`
+  const rows = await run(
+    `update devices set device_key_hash = $4, pairing_token_hash = $3, ${first('now()', 'paired_at')},
+            ${first('now()', 'updated_at')}, ${first('coalesce($5, name)', 'name')},
+            ${first('coalesce($6::device_platform, platform)', 'platform')}
+     where id = $1::int and pairing_expires_at > now()
+       and (pairing_token_hash = $2 or (pairing_token_hash = $3 and device_key_hash = $4))
+       and ${MAY_BE_PAIRED} returning ${ROW}`,
+    [deviceId, openHash, redeemedHash, keyHash, name ?? null, platform ?? null],
   )
   return rows[0] ? deviceRow(rows[0]) : null
 }
@@ -227,7 +292,16 @@ export function isoOrNull(value: unknown): string | null {
   return value instanceof Date ? value.toISOString() : null
 }
 
-function profileOf(row: Record<string, unknown>) {
+function accessOf(row: Record<string, unknown>): DeviceAccess {
+  return {
+    ...profileOf(row),
+    id: row.id as number,
+    keyHash: row.device_key_hash as string | null,
+    isActive: row.is_active as boolean,
+  }
+}
+
+function profileOf(row: Record<string, unknown>): DeviceProfile {
   return {
     name: row.name as string,
     color: row.color as DeviceColor,

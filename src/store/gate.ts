@@ -1,6 +1,6 @@
 /**
  * A queue in front of connections that run one statement each: so many at a time, and each with its watchdog
- * counting from the start of execution (connection.ts), not from when it was asked for.
+ * counting from the start of execution (line.ts), not from when it was asked for.
  */
 import type { Run } from './connection.ts'
 

@@ -1,13 +1,18 @@
-/** `devices.last_seen_at`, coalesced: noted with every frame, written every few seconds in one statement. */
+/**
+ * `devices.last_seen_at` and `users.last_login_at`, coalesced: noted whenever it happens, written every few seconds in
+ * one statement.
+ */
 import type { Run } from './connection.ts'
 import { writeLastSeen } from './devices.ts'
 
-export function createLastSeen(run: Run) {
+type Write = (run: Run, noted: ReadonlyMap<number, number>) => Promise<void>
+
+export function createLastSeen(run: Run, write: Write = writeLastSeen) {
   let noted = new Map<number, number>()
   return { note, flush }
 
-  function note(deviceId: number, ms: number): void {
-    noted.set(deviceId, ms)
+  function note(id: number, ms: number): void {
+    noted.set(id, ms)
   }
 
   /** Rejects when the database is away; nothing noted is forgotten. */
@@ -16,7 +21,7 @@ export function createLastSeen(run: Run) {
     const writing = noted
     noted = new Map()
     try {
-      await writeLastSeen(run, writing)
+      await write(run, writing)
     } catch (error) {
       noted = new Map([...writing, ...noted])
       throw error

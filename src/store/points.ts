@@ -4,6 +4,7 @@ import type { Session } from '../core/sessions.ts'
 import { AT, POINT_SOURCES, POINT_STRIDE } from '../protocol/messages.ts'
 import { column } from './arrays.ts'
 import type { Run } from './connection.ts'
+import { begin, put, written } from './digits.ts'
 
 /** A point to store: where it lies in its frame's values, and what it belongs to. */
 export interface PointRow {
@@ -26,41 +27,30 @@ on conflict (device_id, recorded_at) do nothing`
 
 /** The parameters of INSERT_POINTS: kept by the writer, so that a retry is the identical batch. */
 export function pointParameters(rows: readonly PointRow[]): string[] {
-  // An array for each column, joined once: cheaper than a row at a time, and than text that grows.
-  const columns = Array.from({ length: COLUMNS }, () => new Array<number | string>(rows.length))
-  const [
-    devices,
-    sessions,
-    lats,
-    lngs,
-    accuracies,
-    speeds,
-    headings,
-    altitudes,
-    sources,
-    recorded,
-    received,
-  ] = columns as [Column, Column, Column, Column, Column, Column, Column, Column, Column, Column, Column]
-  for (let i = 0; i < rows.length; i++) {
-    const { values, at, session, receivedMs } = rows[i]!
-    const offset = at * POINT_STRIDE
-    devices[i] = session.deviceId
-    sessions[i] = session.id
-    lats[i] = values[offset + AT.lat]!
-    lngs[i] = values[offset + AT.lng]!
-    accuracies[i] = orNull(values[offset + AT.accuracy]!)
-    speeds[i] = orNull(values[offset + AT.speed]!)
-    headings[i] = orNull(values[offset + AT.heading]!)
-    altitudes[i] = orNull(values[offset + AT.altitude]!)
-    sources[i] = POINT_SOURCES[values[offset + AT.source]!]!
-    recorded[i] = values[offset]!
-    received[i] = receivedMs
-  }
-  return columns.map((column) => `{${column.join()}}`)
+  return [
+    column(rows, ({ session }) => session.deviceId),
+    column(rows, ({ session }) => session.id),
+    field(rows, AT.lat),
+    field(rows, AT.lng),
+    field(rows, AT.accuracy),
+    field(rows, AT.speed),
+    field(rows, AT.heading),
+    field(rows, AT.altitude),
+    `{${rows.map(({ values, at }) => POINT_SOURCES[values[at * POINT_STRIDE + AT.source]!]).join()}}`,
+    field(rows, AT.recordedMs),
+    column(rows, ({ receivedMs }) => receivedMs),
+  ]
 }
 
-type Column = (number | string)[]
-const COLUMNS = 11
+/** Reads the values itself: handed over by a function, each would become an object first. */
+function field(rows: readonly PointRow[], place: number): string {
+  begin()
+  for (let i = 0; i < rows.length; i++) {
+    const { values, at } = rows[i]!
+    put(values[at * POINT_STRIDE + place]!)
+  }
+  return written()
+}
 
 /** Resolves, once committed, with how many of the rows were new. */
 export async function insertPoints(run: Run, parameters: readonly string[]): Promise<number> {
@@ -112,8 +102,4 @@ export async function insertRejected(
   ])
   const devices = [...new Set(rows.map((row) => row.deviceId))]
   await run(TRIM_REJECTED, [column(devices, (id) => id), perDeviceMax])
-}
-
-function orNull(value: number): number | string {
-  return Number.isNaN(value) ? 'NULL' : value
 }

@@ -1,11 +1,12 @@
 /** What the hub reads and writes of users. */
-import type { NewUser, UserRow } from '../core/directory.ts'
+import type { NewUser, Providers, UserChange, UserRow } from '../core/directory.ts'
 import type { UserRole } from '../protocol/messages.ts'
 import { column } from './arrays.ts'
-import type { Run } from './connection.ts'
+import { codeOf, type Run } from './connection.ts'
 import { isoOrNull } from './devices.ts'
 
-const ROW = `id, name, email, role, is_active, created_at, last_login_at`
+const ROW = `id, name, email, role, is_active, providers, created_at, last_login_at`
+const TAKEN = '23505'
 
 export async function findUser(run: Run, id: number): Promise<UserRow | null> {
   const rows = await run(`select ${ROW} from users where id = $1::int`, [id])
@@ -37,16 +38,71 @@ export async function insertUser(run: Run, user: NewUser): Promise<UserRow | nul
   return rows[0] ? userRow(rows[0]) : null
 }
 
-/** What each of these users may do; one who is not there is left out. */
-export async function readRights(
+/** null when there is no such user; `taken` when somebody else is one of `providers`. */
+export async function updateUser(
   run: Run,
-  ids: readonly number[],
-): Promise<Map<number, { role: UserRole; isActive: boolean }>> {
-  const rows = await run('select id, role, is_active from users where id = any($1::int[])', [
-    column(ids, (id) => id),
-  ])
-  return new Map(
-    rows.map((row) => [row.id as number, { role: row.role as UserRole, isActive: row.is_active as boolean }]),
+  id: number,
+  change: UserChange,
+): Promise<UserRow | null | 'taken'> {
+  const providers = change.providers === undefined ? null : JSON.stringify(change.providers)
+  try {
+    const rows = await run(
+      `update users set name = coalesce($2, name), role = coalesce($3::user_role, role),
+              is_active = coalesce($4::boolean, is_active), providers = coalesce($5::text::jsonb, providers),
+              updated_at = now()
+       where id = $1::int returning ${ROW}`,
+      [id, change.name ?? null, change.role ?? null, change.isActive ?? null, providers],
+    )
+    return rows[0] ? userRow(rows[0]) : null
+  } catch (error) {
+    if (codeOf(error) === TAKEN) return 'taken'
+    throw error
+  }
+}
+
+/** Who is known under that subject of an OpenID issuer. */
+export async function findUserAt(run: Run, issuer: string, sub: string): Promise<UserRow | null> {
+  const rows = await run(
+    `select ${ROW} from users
+     where id = (select user_id from user_providers where issuer = $1 and subject = $2)`,
+    [issuer, sub],
+  )
+  return rows[0] ? userRow(rows[0]) : null
+}
+
+/**
+ * Makes the active user of that address known under the subject. null when there is none, when the user is
+ * somebody else at that issuer already, or when the subject is somebody else here.
+ */
+export async function linkUser(
+  run: Run,
+  email: string,
+  issuer: string,
+  sub: string,
+): Promise<UserRow | null> {
+  try {
+    const rows = await run(
+      `update users set updated_at = now(),
+              providers = providers || jsonb_build_object($2::text, jsonb_build_object('sub', $3::text))
+       where lower(email) = lower($1::varchar) and is_active and providers -> $2::text is null
+       returning ${ROW}`,
+      [email, issuer, sub],
+    )
+    return rows[0] ? userRow(rows[0]) : null
+  } catch (error) {
+    if (codeOf(error) === TAKEN) return null
+    throw error
+  }
+}
+
+/** Moves `last_login_at` forward, never back. */
+export async function writeLastLogin(run: Run, logins: ReadonlyMap<number, number>): Promise<void> {
+  // In order of id, so that two hubs never wait for each other.
+  const rows = [...logins].sort((a, b) => a[0] - b[0])
+  await run(
+    `update users set last_login_at = greatest(last_login_at, to_timestamp(l.ms / 1000))
+     from unnest($1::int[], $2::float8[]) as l(id, ms) where users.id = l.id`,
+    [column(rows, ([id]) => id), column(rows, ([, ms]) => ms)],
   )
 }
 
@@ -57,6 +113,7 @@ function userRow(row: Record<string, unknown>): UserRow {
     email: row.email as string,
     role: row.role as UserRole,
     isActive: row.is_active as boolean,
+    providers: row.providers as Providers,
     createdAt: (row.created_at as Date).toISOString(),
     lastLoginAt: isoOrNull(row.last_login_at),
   }

@@ -5,6 +5,7 @@
  */
 import type { Backlog, Entry } from '../core/backlog.ts'
 import { blame, retryDelayMs } from '../core/blame.ts'
+import { added } from '../core/device.ts'
 import { forgetId, isUnstored, type Session } from '../core/sessions.ts'
 import { POINT_STRIDE, REASON, WHOLE_FRAME } from '../protocol/messages.ts'
 import { codeOf, describeError, type Run } from './connection.ts'
@@ -107,11 +108,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     const sessions = await storeSessions(run, lane, sessionsOf(entries))
     const refusedSessions = new Map(sessions.refused)
     rejectOps(entries, refusedSessions)
-    const storable = rows.filter((row) => {
-      const sqlstate = refusedSessions.get(row.session)
-      if (sqlstate !== undefined) refusals.push({ row, sqlstate })
-      return sqlstate === undefined
-    })
+    const storable = refusedSessions.size === 0 ? rows : rows.filter(isStorable)
     const inserted = await storeRows(run, lane, storable, refusals)
     const refused = listRefusals(refusals)
     const letters = deadLettersOf(entries)
@@ -123,6 +120,12 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
       inserted,
       refused,
       tookMs: options.now() - startedMs,
+    }
+
+    function isStorable(row: Row<Owner>): boolean {
+      const sqlstate = refusedSessions.get(row.session)
+      if (sqlstate !== undefined) refusals.push({ row, sqlstate })
+      return sqlstate === undefined
     }
   }
 
@@ -267,7 +270,7 @@ function rejectOps<Owner>(entries: readonly Entry<Owner>[], refused: ReadonlyMap
   for (const { seq, owner, kept } of entries) {
     const isOp = owner !== null && kept.count === 0 && kept.rejected.length === 0
     if (isOp && kept.changed.some((session) => refused.has(session))) {
-      kept.rejected.push([seq, WHOLE_FRAME, REASON.database])
+      kept.rejected = added(kept.rejected, [seq, WHOLE_FRAME, REASON.database])
     }
   }
 }
@@ -278,8 +281,9 @@ function listRefusals<Owner>(refusals: readonly Refusal<Owner>[]): Map<number, n
   const places = refusals.map(({ row }) => placeInFrame(row))
   refusals.forEach(({ row, sqlstate }, i) => {
     const { entry, values, at, session } = row
-    entry.kept.rejected.push([entry.seq, places[i]!, REASON.database])
-    entry.kept.deadLetters.push({
+    const { kept } = entry
+    kept.rejected = added(kept.rejected, [entry.seq, places[i]!, REASON.database])
+    kept.deadLetters = added(kept.deadLetters, {
       reason: REASON.database,
       sqlstate,
       // What the device said: an automatic session is the hub's own guess.

@@ -518,6 +518,26 @@ describe('tokens', () => {
     expect(await peer.settled()).toEqual([])
   })
 
+  test('a hub that cannot check a token now is sent a fresh one a little later', async () => {
+    let asked = 0
+    await open({ token: () => `token ${++asked}` })
+    const peer = await rig.welcome(900, 600_000)
+    await peer.next()
+    peer.say(ERROR, 1013, 'not asked for', null)
+    await peer.settled()
+    rig.clock.advance(540_000)
+    expect(await peer.next()).toEqual([AUTH, 'token 2'])
+    peer.say(ERROR, 1013, 'the issuer is away', null)
+    await peer.settled()
+    rig.clock.advance(14_999)
+    expect(await peer.settled()).toEqual([])
+    rig.clock.advance(1)
+    expect(await peer.next()).toEqual([AUTH, 'token 3'])
+    peer.say(AUTH_OK, rig.clock.now() + 600_000)
+    expect(await peer.settled()).toEqual([])
+    expect(rig.viewer.state.name).toBe('open')
+  })
+
   test('4500 without an AUTH under way stops the viewer', async () => {
     await open({ token: () => 'a token' })
     const peer = await rig.watch()

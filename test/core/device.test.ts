@@ -367,6 +367,15 @@ describe('a device as viewers see it', () => {
       },
     })
   })
+
+  test('stays as it was seen while newer points come', () => {
+    const device = newDevice()
+    send(device, [{ recordedMs: NOW_MS - 1, lat: 12 }])
+    const seen = recordOf(device)
+    send(device, [{ recordedMs: NOW_MS, lat: 13 }])
+    expect(seen.last!.values).toEqual(Float64Array.from(row({ recordedMs: NOW_MS - 1, lat: 12 })))
+    expect(recordOf(device).last!.values).toEqual(Float64Array.from(row({ recordedMs: NOW_MS, lat: 13 })))
+  })
 })
 
 describe('a device as viewers see it when the hub begins anew', () => {

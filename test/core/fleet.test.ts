@@ -107,11 +107,23 @@ test('a device that was forgotten comes back with a higher epoch, also when the 
 
 test('a device has a higher epoch also when others with lower ones were forgotten after it', () => {
   const fleet = newFleet(1)
+  const [device, ...others] = [1, 2, 3].map((id) => hold(fleet, id))
+  comeOnline(device!, NOW_MS + HOUR_MS)
+  device!.online = false
+  for (const one of [device!, ...others]) fleet.release(one)
+  expect(idsOf(fleet)).toEqual([3])
+  const again = hold(fleet, 1)
+  comeOnline(again, NOW_MS)
+  expect(again.epoch).toBeGreaterThan(device!.epoch)
+})
+
+test('a device that was deactivated comes back with a higher epoch, also when the clock has gone back since', () => {
+  const fleet = newFleet()
   const device = hold(fleet, 1)
   comeOnline(device, NOW_MS + HOUR_MS)
+  device.isGone = true
   device.online = false
   fleet.release(device)
-  for (const id of [2, 3, 4]) fleet.release(hold(fleet, id))
   expect(fleet.get(1)).toBeUndefined()
   const again = hold(fleet, 1)
   comeOnline(again, NOW_MS)

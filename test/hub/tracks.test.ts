@@ -7,6 +7,7 @@ import { createViewerClient } from '../../src/client/node.ts'
 import { readTrack } from '../../src/tracks/track.ts'
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
 import { runAlzy } from '../rig/hub.ts'
+import { freePort } from '../rig/ports.ts'
 import { until } from '../rig/until.ts'
 
 const CARRIED = fileURLToPath(new URL('../../src/demo/tracks/', import.meta.url))
@@ -15,6 +16,8 @@ const BUS = 'liverpool-bus-14.csv'
 const GEOLIFE = path.join(process.env.TRACKS_DIR ?? '', 'geolife-001.csv.gz')
 /** A hundred thousand fixes, and then the comparison of each. */
 const GIVE_UP_MS = 300_000
+/** How many times faster than recorded a walk of an hour or two takes some seconds. */
+const WALK_IN_SECONDS = '500'
 const isGeolifeMissing = process.env.TRACKS_DIR === undefined || !existsSync(GEOLIFE)
 /** Everything is live, however old. */
 const NO_LIVE_AGE = { ALZY_LIVE_AGE_MS: String(Number.MAX_SAFE_INTEGER) }
@@ -119,6 +122,35 @@ describeOnEachDatabase('an old walk replayed as it is', {}, (on) => {
       'BACKFILLED from the first fix on',
     )
     viewer.close()
+  })
+})
+
+describeOnEachDatabase('a walk whose hub is killed in the middle of the replay', {}, (on) => {
+  test('is stored fix by fix all the same, each once', { timeout: GIVE_UP_MS }, async () => {
+    // A port that is asked for: one that the kernel picked cannot be had again at once.
+    const onPort = { ALZY_PORT: String(await freePort()) }
+    await on.restart(onPort)
+    const device = await on.hub.addDevice(await on.hub.addUser())
+    const file = path.join(CARRIED, WALKS[0]!)
+    const track = (await distinctFixes(file)).get('')!
+    let hasEnded = false
+    const replay = runAlzy(
+      ['replay', file, '--key', device.deviceKey, '--speed', WALK_IN_SECONDS, '--url', on.hub.http],
+      {},
+    ).finally(() => {
+      hasEnded = true
+    })
+    const { hub } = on
+    await until(async () => (await hub.metric('alzy_points_stored_total')) >= 20, 'some of it to be stored')
+    expect(await hub.end('SIGKILL')).toBe('SIGKILL')
+    expect(hasEnded).toBe(false)
+    const left = await on.rows(STORED, [device.id])
+    expect(left.length).toBeGreaterThanOrEqual(20)
+    expect(left.length).toBeLessThan(track.size)
+    await on.restart(onPort)
+    const { code, stderr } = await replay
+    expect(code, stderr).toBe(0)
+    expectSame(await on.rows(STORED, [device.id]), track)
   })
 })
 

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import {
   type DeviceRecord,
   encodeAck,
+  encodeAuthOk,
   encodeBackfilled,
   encodeDeviceRecord,
   encodeDeviceWelcome,
@@ -100,10 +101,14 @@ describe('a frame for anybody', () => {
 
 describe('a frame for a viewer', () => {
   test('WELCOME', () => {
-    for (const role of ['user', 'admin'] as const) {
+    for (const role of ['user', 'admin', 'share'] as const) {
       const welcome = { userId: 7, role, serverNowMs: 2 ** 41, authExpiresMs: 2 ** 41 + 1, heartbeatS: 25 }
       expect(heard(encodeViewerWelcome(welcome))).toStrictEqual([65, 7, role, 2 ** 41, 2 ** 41 + 1, 25])
     }
+  })
+
+  test('AUTH_OK', () => {
+    expect(heard(encodeAuthOk(2 ** 41))).toStrictEqual([70, 2 ** 41])
   })
 
   test('PRESENCE, SESSION, BACKFILLED and GONE', () => {

@@ -155,7 +155,12 @@ export const deviceSample = fc.oneof(
   ping,
   bare(6),
 )
-export const viewerSample = fc.oneof(hello('token', 4_096), ping, sub, bare(18), seen)
+const auth: fc.Arbitrary<Sample> = anyText(4_096).map((token) => ({
+  fields: [5, token],
+  message: { type: 5, token },
+}))
+
+export const viewerSample = fc.oneof(hello('token', 4_096), auth, ping, sub, bare(18), seen)
 
 /** Which forms a writer by hand takes: see chooseFrom. */
 export const anyPicks = fc.array(fc.nat(11), { minLength: 1, maxLength: 24 })

@@ -66,6 +66,8 @@ export function judgeViewer(frame: Value): Judgement {
         }
       case 4:
         return { type, nonce: int(fields[1]), nowMs: intOrAbsent(fields[2]) }
+      case 5:
+        return { type, token: text(fields[1], 4_096) }
       case 16:
         return { type, userIds: idsOrAbsent(fields[1], 256), deviceIds: idsOrAbsent(fields[2], 1_024) }
       case 18:

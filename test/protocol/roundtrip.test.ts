@@ -101,3 +101,19 @@ describe('the bytes of a frame', () => {
     expect(read).toStrictEqual(message)
   })
 })
+
+test('the points of a frame stay as they are while later frames are read and changed', () => {
+  const sizes = [1, 2, 3, 20, 19, 7, 1, 200, 2]
+  const frames = Array.from({ length: 500 }, (_, i) => {
+    const points = Array.from({ length: sizes[i % sizes.length]! }, (_, dt) => [dt, i, dt, 1, 2, 3, 4, 1])
+    const read = decodeDeviceFrame(write([2, i + 1, null, 0, points], shortest), 200)
+    const expected = Float64Array.from(points.flat())
+    if (!('values' in read)) throw new Error('not read as POINTS')
+    if (i % 3 === 0) {
+      read.values.fill(i)
+      expected.fill(i)
+    }
+    return { read, expected }
+  })
+  for (const { read, expected } of frames) expect(read.values).toStrictEqual(expected)
+})

@@ -1,4 +1,6 @@
 /** A connection that never hangs, and errors that tell what went wrong and nothing of what was in the statement. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { blame } from '../../src/core/blame.ts'
 import {
@@ -109,8 +111,7 @@ describeOnPostgres('a connection', (on) => {
     expect((await connection.run('delete from b where generate_series > $1::int', [2])).count).toBe(5)
   })
 
-  test('serves what is begun at the moment of a close', async () => {
-    const kind = 'fin'
+  test.each(['fin', 'rst'] as const)('serves what is begun at the moment of a %s', async (kind) => {
     const connection = open({ url: urlAt(on.database.url, proxy.port), timeoutMs: 5_000 })
     await connection.run('select 1')
     const cutOff = connection.run(`select pg_sleep(60) as ${kind}`)
@@ -122,6 +123,38 @@ describeOnPostgres('a connection', (on) => {
     })
     expect(proxy.cut(kind)).toBeGreaterThan(0)
     expect(await next).toEqual([{ x: 7 }])
+  })
+
+  test.each(['fin', 'rst'] as const)('gives each statement its own answer after a %s', async (kind) => {
+    const connection = open({ url: urlAt(on.database.url, proxy.port), timeoutMs: 10_000 })
+    const ask = (x: number): Promise<unknown> =>
+      connection.run('select $1::int as x', [x]).then(([row]) => row)
+    for (let round = 0; round < 10; round++) {
+      await until(() => ask(-1), 'the connection is back')
+      const { cut } = proxy.counts
+      // Some are on their way when the line breaks, and each that fails is asked again at that very moment.
+      const again = (x: number): Promise<unknown> => ask(x).catch(() => ask(x + 100).catch(() => null))
+      const answers = Array.from({ length: 5 }, (_, x) => again(x))
+      proxy.cut(kind)
+      expect(proxy.counts.cut).toBe(cut + 1)
+      for (const [x, answer] of (await Promise.all(answers)).entries()) {
+        expect([null, { x }, { x: x + 100 }]).toContainEqual(answer)
+      }
+      expect(await until(() => ask(round), 'the connection is back')).toEqual({ x: round })
+    }
+  })
+
+  test('loses nothing of its other statements when one of its sockets is reset', async () => {
+    const connection = open({ url: urlAt(on.database.url, proxy.port), timeoutMs: 10_000, connections: 2 })
+    await Promise.all([1, 2].map(() => connection.run('select pg_sleep(0.1)')))
+    expect(proxy.connections.size).toBe(2)
+    const [cutOff, other] = [1, 2].map((x) => connection.run('select pg_sleep(0.5), $1::int as x', [x]))
+    const [first] = proxy.connections
+    const seen = cutOff!.catch((fault) => blame(codeOf(fault)))
+    first!.cut('rst')
+    const answers = await Promise.all([seen, other!.catch((fault) => blame(codeOf(fault)))])
+    expect(answers).toContain('database')
+    expect(answers.filter((answer) => answer !== 'database')).toHaveLength(1)
   })
 
   describe('to a server that does not answer', () => {
@@ -145,6 +178,30 @@ describeOnPostgres('a connection', (on) => {
       const accepted = proxy.counts.accepted
       await expect(connection.run('select 1')).rejects.toMatchObject({ code: 'WATCHDOG' })
       expect(proxy.counts.accepted).toBeGreaterThan(accepted)
+    })
+
+    test('lets go of the socket of a statement that it gave up', async () => {
+      const left: Socket[] = []
+      let resets = 0
+      const silent = createServer({ allowHalfOpen: true }, (socket) => {
+        // Welcomes whoever comes, and answers nothing else.
+        socket.once('data', () => socket.write('R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I', 'latin1'))
+        socket.on('data', () => {})
+        socket.on('end', () => left.push(socket))
+        socket.on('error', () => {
+          resets += 1
+        })
+      }).listen(0, '127.0.0.1')
+      await once(silent, 'listening')
+      const { port } = silent.address() as AddressInfo
+      const connection = open({ url: urlAt(on.database.url, port), timeoutMs: 300 })
+      await expect(connection.run('select 1')).rejects.toMatchObject({ code: 'WATCHDOG' })
+      // Whoever has only said goodbye still listens; whoever has let go answers with a reset.
+      await until(() => {
+        for (const socket of left) socket.write('anybody there?')
+        return resets === 1
+      }, 'the server finds nobody there')
+      silent.close()
     })
 
     test('can be closed', async () => {

@@ -92,6 +92,66 @@ describeOnEachStore('the writer, when the database has lost', (on) => {
     })
   })
 
+  describe('a session, and has given its id to one of another device,', () => {
+    async function idOf(device: Device): Promise<number> {
+      return (await sessionsOf(on.store.read, device))[0]!.id
+    }
+
+    /** The session that `device` has at T; a new one of `other` has its id afterwards. */
+    async function giveAway(device: Device, other: Device): Promise<number> {
+      const id = await idOf(device)
+      await lose(device)
+      await on.store.read(
+        `insert into sessions (id, device_id, user_id, started_at, updated_at)
+         select $1::int, $2::int, $3::int, at, at from to_timestamp($4::float8 / 1000) as at`,
+        [id, other.id, other.userId, T + MINUTE_MS],
+      )
+      return id
+    }
+
+    test.each([
+      ['a session that it named', T],
+      ['an automatic one', null],
+    ])('makes another one for the points of %s', (_, session) =>
+      writingTo(on.store, async (writing) => {
+        const [device, other] = [await on.addDevice(), await on.addDevice()]
+        await writing.send(device, [T], session).stored
+        const id = await giveAway(device, other)
+        const sent = [writing.send(device, [T + 1, T + 2], session), writing.send(device, [T + 3], session)]
+        await Promise.all(sent.map(({ stored }) => stored))
+        expect(sent.flatMap(({ kept }) => kept.rejected)).toEqual([])
+        expect(await timesOf(on.store.read, device)).toEqual([T + 1, T + 2, T + 3])
+        const sessions = await sessionsOf(on.store.read, device)
+        expect(sessions).toMatchObject([{ automatic: session === null, firstMs: T + 1, lastMs: T + 3 }])
+        expect(sessions[0]!.id).not.toBe(id)
+        expect(await sessionsOf(on.store.read, other)).toMatchObject([{ id, firstMs: null }])
+      }),
+    )
+
+    test('changes nothing of that one with an op that is meant for the lost one', () =>
+      writingTo(on.store, async (writing) => {
+        const [device, other] = [await on.addDevice(), await on.addDevice()]
+        await writing.send(device, [T], T).stored
+        const id = await giveAway(device, other)
+        await writing.sendOp(device, T, END, T + HOUR_MS).stored
+        expect(await sessionsOf(on.store.read, other)).toMatchObject([{ id, status: 'active' }])
+        expect(await sessionsOf(on.store.read, device)).toMatchObject([{ startedMs: T, status: 'ended' }])
+      }))
+
+    test('does not let anybody else put a point of one device into a session of another', async () => {
+      const [device, other] = [await on.addDevice(), await on.addDevice()]
+      await writingTo(on.store, async (writing) => {
+        await Promise.all([device, other].map((one) => writing.send(one, [T], T).stored))
+      })
+      const id = await idOf(other)
+      const moved = on.store.read('update points set session_id = $1::int where device_id = $2::int', [
+        id,
+        device.id,
+      ])
+      await expect(moved).rejects.toMatchObject({ code: FOREIGN_KEY })
+    })
+  })
+
   test('something else that points refer to, refuses them as dead letters', () =>
     writingTo(on.store, async (writing) => {
       const device = await on.addDevice()

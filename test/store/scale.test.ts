@@ -16,6 +16,13 @@ import { startWriting } from './writing.ts'
 
 const DAY_MS = 24 * HOUR_MS
 const T = NOW_MS - 6 * HOUR_MS
+const keysOfPoints = `select conname as name from pg_constraint
+  where contype = 'f' and conrelid = 'points'::regclass order by conname`
+const BACK_TO_MIGRATION_2 = `
+  alter table points drop constraint points_session_id_device_id_fkey;
+  alter table points add foreign key (session_id) references sessions (id);
+  alter table sessions drop constraint sessions_id_device_id_key;
+  delete from schema_migrations where version > 2`
 const psqlMissing = findPsql() ? '' : ' (psql was not found)'
 
 function findPsql(): boolean {
@@ -153,7 +160,13 @@ describe.skipIf(psqlMissing !== '')(`the optional step${psqlMissing}`, () => {
       expect(await said).toBeNull()
       expect(await writing.writer.stop(10_000)).toBe(true)
       expect(writing.broken).toEqual([])
-      expect(await timesOf(store.read, busy)).toEqual(Array.from({ length: frames }, (_, i) => T + i))
+      const points = await pointsOf(store.read, busy)
+      expect(points.map(({ recordedMs }) => recordedMs)).toEqual(
+        Array.from({ length: frames }, (_, i) => T + i),
+      )
+      // Later points have greater ids, before and after.
+      const ids = points.map(({ id }) => Number(id))
+      expect(ids).toEqual([...ids].sort((a, b) => a - b))
 
       expect(await answers()).toEqual({ ...before, idle: expect.arrayContaining(before.idle) })
       expect([...(await partitions()).keys()]).toContain('points_first')
@@ -277,8 +290,7 @@ describe.skipIf(psqlMissing !== '')(`the optional step${psqlMissing}`, () => {
       const writing = startWriting({ runs: store.writes })
       const device = await addDevice(store.read)
       await writing.send(device, [T], T).stored
-      const keys = () =>
-        store.read(`select conname from pg_constraint where contype = 'f' and conrelid = 'points'::regclass`)
+      const keys = () => store.read(keysOfPoints)
       if (kind === 'points as they are') expect(await keys()).toHaveLength(2)
       expect(await runStep(on, 'drop_point_foreign_keys')).toBeNull()
       expect(await keys()).toEqual([])
@@ -293,8 +305,29 @@ describe.skipIf(psqlMissing !== '')(`the optional step${psqlMissing}`, () => {
     test('can be taken back as its header says', async () => {
       await on.outsider.runScript(`
         alter table points add foreign key (device_id) references devices (id);
-        alter table points add foreign key (session_id) references sessions (id)`)
+        alter table points add foreign key (session_id, device_id) references sessions (id, device_id)`)
       expect(await runStep(on, 'drop_point_foreign_keys')).toBeNull()
+      expect(await on.outsider.run(keysOfPoints)).toEqual([])
+    })
+  })
+
+  describe.each(['partition_points', 'drop_point_foreign_keys'])('%s, run by an older alzy', (step) => {
+    describeOnPostgres('leaves points', (on) => {
+      test('that a newer one keeps in sessions of their own devices, or as free as they are', async () => {
+        await migrateDatabase(serverOptions(on.database.url).options, { statusOnly: false })
+        await on.outsider.runScript(BACK_TO_MIGRATION_2)
+        expect(await runStep(on, step)).toBeNull()
+        const store = await openStore(serverOptions(on.database.url).options, new AbortController().signal)
+        expect((await store.read(keysOfPoints)).map(({ name }) => name)).toEqual(
+          step === 'partition_points' ? ['points_device_id_fkey', 'points_session_id_device_id_fkey'] : [],
+        )
+        const writing = startWriting({ runs: store.writes })
+        const device = await addDevice(store.read)
+        await writing.send(device, [T, T + 1], T).stored
+        await writing.writer.stop(10_000)
+        expect(await timesOf(store.read, device)).toEqual([T, T + 1])
+        await store.close()
+      })
     })
   })
 })

@@ -1,0 +1,121 @@
+/** Sessions with their figures, and the track of each. */
+import { z } from 'zod'
+import { EARLY_MS, type History, type SessionRow } from '../core/history.ts'
+import { trackAsJson } from '../exports/json.ts'
+import type { Caller } from './caller.ts'
+import { BY_ID, FORWARDS, isForwards, next, SPAN } from './fields.ts'
+import { Problem } from './message.ts'
+import {
+  ALL,
+  format,
+  formatOf,
+  inEachFormat,
+  POINT,
+  pastDevice,
+  SESSION,
+  simplify,
+  trackAnswer,
+} from './past.ts'
+import { type Route, route } from './route.ts'
+
+export interface SessionsOptions {
+  history: History
+}
+
+const PAGE = 50
+const PAGE_MAX = 200
+
+const SESSIONS_WANTED = z
+  .strictObject({
+    ...SPAN,
+    after: z
+      .string()
+      .regex(/^\d{1,15}$/, 'must be what `next` said')
+      .transform(Number)
+      .optional(),
+    limit: z
+      .string()
+      .regex(/^\d+$/, 'must be a number')
+      .transform(Number)
+      .pipe(z.int().min(1).max(PAGE_MAX))
+      .default(PAGE),
+  })
+  .refine(isForwards, FORWARDS)
+
+export function sessionRoutes({ history }: SessionsOptions): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/devices/{id}/sessions',
+      summary:
+        'Sessions of a device that were under way between `from` and `to`, newest first; also of a deleted device',
+      access: 'caller',
+      parameters: BY_ID,
+      query: SESSIONS_WANTED,
+      answers: { 200: z.object({ sessions: z.array(SESSION), next }) },
+      handle: async ({ caller, parameters, query: { from, to, after, limit } }) => {
+        const device = await pastDevice(history, caller, parameters.id)
+        const sessions = await history.listSessions({
+          deviceId: device.id,
+          fromMs: from ?? null,
+          toMs: to ?? null,
+          beforeMs: after ?? null,
+          countMax: limit,
+        })
+        return { status: 200, json: { sessions, next: placeOfNext(sessions, limit) } }
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/sessions/{id}',
+      summary: 'One session',
+      access: 'caller',
+      parameters: BY_ID,
+      answers: { 200: SESSION },
+      handle: async ({ caller, parameters }) => ({
+        status: 200,
+        json: await ownSession(caller, parameters.id),
+      }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/sessions/{id}/track',
+      summary:
+        'All points of a session in order of time, streamed; `simplify` leaves out those that are no farther from the line than so many metres',
+      access: 'caller',
+      parameters: BY_ID,
+      query: z.strictObject({ format: format.optional(), simplify: simplify.optional() }),
+      answers: { 200: inEachFormat(z.object({ session: SESSION, points: z.array(POINT) })) },
+      problems: [406],
+      handle: async ({ caller, parameters, query, request }) => {
+        const name = formatOf(query.format, request.accept)
+        const session = await ownSession(caller, parameters.id)
+        const device = await pastDevice(history, caller, session.deviceId)
+        const pages = history.points({
+          ...ALL,
+          deviceId: session.deviceId,
+          sessionId: session.id,
+          fromMs: Date.parse(session.startedAt) - EARLY_MS,
+          toMs: session.endedAt === null ? null : Date.parse(session.endedAt),
+          simplifyM: query.simplify ?? null,
+        })
+        return trackAnswer(name, device, `session-${session.id}`, pages, (points) =>
+          trackAsJson(session, points),
+        )
+      },
+    }),
+  ]
+
+  async function ownSession({ user, isAdmin }: Caller, sessionId: number): Promise<SessionRow> {
+    const session = await history.findSession(sessionId)
+    if (session === null || !(isAdmin || session.userId === user.id)) {
+      throw new Problem(404, 'there is no such session')
+    }
+    return session
+  }
+}
+
+/** Sessions are listed by their start, which no two of a device share. */
+function placeOfNext(sessions: readonly SessionRow[], limit: number): string | null {
+  return sessions.length === limit ? String(Date.parse(sessions.at(-1)!.startedAt)) : null
+}

@@ -1,0 +1,115 @@
+/** Shares: a link that shows named devices live, without an account, until it expires or is ended. */
+import { z } from 'zod'
+import type { Directory, ShareRow } from '../core/directory.ts'
+import type { Tokens } from '../tokens.ts'
+import { type Caller, ownerOf } from './caller.ts'
+import { BY_ID, id, moment, momentText, next, nextOf, PAGE } from './fields.ts'
+import { Problem } from './message.ts'
+import { type Route, route } from './route.ts'
+
+export interface SharesOptions {
+  directory: Pick<Directory, 'findOwners' | 'insertShare' | 'findShare' | 'listShares' | 'endShare'>
+  tokens: Pick<Tokens, 'issueShare'>
+  tokenTtlSMax: number
+  shareDevicesMax: number
+  /** Sockets have to hear of it. */
+  onShareEnded: (share: ShareRow) => void
+  now: () => number
+}
+
+const SHARE = z.object({
+  id,
+  deviceIds: z.array(id),
+  expiresAt: moment,
+  createdAt: moment,
+  endedAt: moment.nullable(),
+})
+
+export function shareRoutes(options: SharesOptions): Route[] {
+  const { directory, tokens, now } = options
+  const deviceIds = z
+    .array(id)
+    .min(1)
+    .max(options.shareDevicesMax)
+    .transform((ids) => [...new Set(ids)].sort((a, b) => a - b))
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/shares',
+      summary: 'Own shares by id, ended ones too, without their tokens',
+      access: 'caller',
+      query: z.strictObject(PAGE),
+      answers: { 200: z.object({ shares: z.array(SHARE), next }) },
+      handle: async ({ caller, query: { after, limit } }) => {
+        const shares = await directory.listShares(ownerOf(caller, undefined), after, limit)
+        return { status: 200, json: { shares: shares.map(shown), next: nextOf(shares, limit) } }
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/shares',
+      summary: 'Shares devices of one user until then; the token and its link are shown only now',
+      access: 'caller',
+      body: z.strictObject({ deviceIds, expiresAt: momentText }),
+      answers: { 201: z.object({ share: SHARE, token: z.string(), url: z.string() }) },
+      handle: async ({ caller, body, request }) => {
+        const nowMs = now()
+        checkExpiry(body.expiresAt, nowMs)
+        const userId = await commonOwner(caller, body.deviceIds)
+        const share = await directory.insertShare(
+          { userId, deviceIds: body.deviceIds, expiresMs: body.expiresAt },
+          nowMs,
+        )
+        if (share === 'full') throw new Problem(409, 'there are too many shares: end some first')
+        const { token } = await tokens.issueShare(share.id, body.expiresAt, nowMs)
+        return {
+          status: 201,
+          json: { share: shown(share), token, url: `${request.baseUrl}/#token=${token}` },
+        }
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/shares/{id}',
+      summary: 'Ends a share: whoever watches by it is disconnected',
+      access: 'caller',
+      parameters: BY_ID,
+      answers: { 204: null },
+      handle: async ({ caller, parameters }) => {
+        const share = await directory.findShare(parameters.id)
+        if (share === null || !(caller.isAdmin || share.userId === caller.user.id)) {
+          throw new Problem(404, 'there is no such share')
+        }
+        await directory.endShare(share.id, now())
+        options.onShareEnded(share)
+        return { status: 204 }
+      },
+    }),
+  ]
+
+  function checkExpiry(expiresMs: number, nowMs: number): void {
+    const isSoon = expiresMs / 1000 + 1 <= nowMs / 1000 + options.tokenTtlSMax
+    if (expiresMs > nowMs && isSoon) return
+    const latest = new Date(nowMs + (options.tokenTtlSMax - 1) * 1000).toISOString()
+    const message = `must be in the future, and ${latest} at the latest`
+    throw new Problem(400, `expiresAt: ${message}`, [{ field: 'expiresAt', message }])
+  }
+
+  /** Whose devices these are, if the caller may share them. */
+  async function commonOwner({ user, isAdmin }: Caller, deviceIds: readonly number[]): Promise<number> {
+    const owners = await directory.findOwners(deviceIds)
+    const visible = new Set(owners.filter(({ userId }) => isAdmin || userId === user.id).map(({ id }) => id))
+    const missing = deviceIds.find((deviceId) => !visible.has(deviceId))
+    if (missing !== undefined) throw new Problem(404, `there is no device ${missing}`)
+    const userId = owners[0]!.userId
+    if (owners.some((owner) => owner.userId !== userId)) {
+      const message = 'must be devices of one user'
+      throw new Problem(400, `deviceIds: ${message}`, [{ field: 'deviceIds', message }])
+    }
+    return userId
+  }
+}
+
+function shown({ id, deviceIds, expiresAt, createdAt, endedAt }: ShareRow) {
+  return { id, deviceIds, expiresAt, createdAt, endedAt }
+}

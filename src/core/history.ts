@@ -1,0 +1,96 @@
+/**
+ * Sessions and points as they lie in the past, and what may be asked of whoever keeps them. Times are ISO 8601 where
+ * they are shown and milliseconds where they are asked for; a place in time is opaque but for its order.
+ */
+import type { POINT_SOURCES, SessionStatus } from '../protocol/messages.ts'
+
+/**
+ * A device may name a session for points a little older than its start, such as the last known position. Older ones still
+ * are stored, but no track looks for them: there is no index by session, and the history of a device is long.
+ */
+export const EARLY_MS = 3_600_000
+
+export interface SessionRow {
+  id: number
+  deviceId: number
+  userId: number
+  status: SessionStatus
+  /** Made by the hub for points that named no session. */
+  automatic: boolean
+  startedAt: string
+  endedAt: string | null
+  /** Along its points, on the sphere. */
+  distanceM: number
+  /** To its end, or while it is open to its newest point. */
+  durationS: number
+  pointCount: number
+}
+
+/** Degrees, metres, metres per second. */
+export interface TrackPoint {
+  recordedMs: number
+  lat: number
+  lng: number
+  accuracy: number | null
+  speed: number | null
+  heading: number | null
+  altitude: number | null
+  source: (typeof POINT_SOURCES)[number]
+  sessionId: number
+  /** Where it lies among the points of its device: what comes after it is after this. */
+  place: Place
+  /** It does not go on from the point before it: another session, or a gap in time. */
+  isApart: boolean
+}
+
+/** Microseconds since 1970-01-01 UTC: what the database tells apart. */
+export type Place = number
+
+/** West, south, east, north, in degrees; west of east unless it crosses the antimeridian. */
+export type Box = readonly [west: number, south: number, east: number, north: number]
+
+export interface PointsWanted {
+  deviceId: number
+  /** null: of any. */
+  sessionId: number | null
+  /** Both inclusive; null: from the first, to the last. */
+  fromMs: number | null
+  toMs: number | null
+  box: Box | null
+  /** No point left out is farther from the line of the others, in metres; null: none is left out. */
+  simplifyM: number | null
+  /** null: from the beginning. */
+  after: Place | null
+  /** null: all. */
+  countMax: number | null
+}
+
+export interface SessionsWanted {
+  deviceId: number
+  /** Of the sessions that were under way between these; null: from the first, to the last. */
+  fromMs: number | null
+  toMs: number | null
+  /** Only those that started before; null: all. */
+  beforeMs: number | null
+  countMax: number
+}
+
+/** A device, whether it is deleted or not. */
+export interface PastDevice {
+  id: number
+  userId: number
+  name: string
+}
+
+/** Every function rejects when the database is away. */
+export interface History {
+  findDevice: (id: number) => Promise<PastDevice | null>
+  findSession: (id: number) => Promise<SessionRow | null>
+  /** Newest first. */
+  listSessions: (wanted: SessionsWanted) => Promise<SessionRow[]>
+  /**
+   * In order of time, a page at a time. A page is read when it is asked for, and nothing is held open in the database
+   * between two of them, so that whoever reads may take all the time there is.
+   */
+  points: (wanted: PointsWanted) => AsyncGenerator<TrackPoint[]>
+}

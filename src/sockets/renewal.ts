@@ -1,0 +1,54 @@
+/** AUTH: the socket of a viewer or an admin goes on with a fresh token of the same subject (V7). */
+import { isRenewed, type ViewerGrant } from '../core/grant.ts'
+import type { Counts } from '../metrics.ts'
+import { CLOSE } from '../protocol/closes.ts'
+import { encodeAuthOk, encodeError } from '../protocol/encode.ts'
+import { expired, type Login, type LoginCheck } from './login.ts'
+import type { Peer } from './peer.ts'
+
+/** A socket that has had its WELCOME. */
+export interface Renewable {
+  peer: Peer
+  grant: ViewerGrant | null
+  expiresMs: number
+  /** The token of an AUTH that is being looked at; of several in a row the last one counts. */
+  freshToken: string | null
+}
+
+export function createRenewal({ login, counts }: { login: LoginCheck; counts: Counts }) {
+  return renew
+
+  async function renew(socket: Renewable, token: string): Promise<void> {
+    const isUnderWay = socket.freshToken !== null
+    socket.freshToken = token
+    // However many are sent, one is looked at.
+    if (isUnderWay) return
+    while (socket.freshToken !== null && socket.peer.isOpen) {
+      const looked: string = socket.freshToken
+      const found = await login(looked)
+      if (socket.freshToken !== looked) continue
+      socket.freshToken = null
+      settle(socket, socket.grant!, found)
+    }
+  }
+
+  function settle(socket: Renewable, grant: ViewerGrant, found: Login): void {
+    if ('close' in found) {
+      if (found.close === CLOSE.tokenExpired) return socket.peer.end(expired(grant))
+      if (found.close === CLOSE.refused) return refuse(socket)
+      // The token of before is still good, and a viewer may not lose its stream because something is away.
+      socket.peer.send(encodeError(CLOSE.unavailable.code, 'AUTH cannot be checked now: send it again', null))
+      return
+    }
+    if (!isRenewed(grant, found.grant)) return refuse(socket)
+    socket.expiresMs = found.expiresMs
+    socket.peer.send(encodeAuthOk(found.expiresMs))
+  }
+
+  function refuse({ peer }: Renewable): void {
+    counts.authRefused += 1
+    peer.end(CLOSE.refused)
+  }
+}
+
+export type Renew = ReturnType<typeof createRenewal>

@@ -1,0 +1,135 @@
+/**
+ * Answers of unknown length over HTTP: the next piece is asked for when the one before has left, so that an answer
+ * costs the same memory however long it is and however slowly it is read. What the pieces are it does not know.
+ */
+import type { HttpResponse } from 'uWebSockets.js'
+import { Problem, type StreamedAnswer } from '../api/message.ts'
+
+export interface StreamsOptions {
+  limits: { exportsMax: number; exportStallMs: number }
+  counts: { exports: number; exportsBroken: number; exportsLeft: number; exportsStalled: number }
+  /** An answer that had begun could not be completed. */
+  onFault: (error: unknown) => void
+}
+
+/** A response as long as somebody is there to read it. */
+export interface Link {
+  res: HttpResponse
+  isGone: boolean
+  onGone: () => void
+}
+
+/** Handed to the server at once. */
+const CHUNK_BYTES = 64 * 1024
+/** What is tried after a chunk did not fit: less than what becomes free before the server says that there is room. */
+const PROBE_BYTES = 1024
+/** The server itself gives up on a reader after ten seconds, and counts in steps of four. */
+const KEEP_ALIVE_MS = 4_000
+/** What stands before the first content, and the first content: while they fail, the answer can still be a problem. */
+const OPENING_PIECES = 2
+
+export function createStreams({ limits, counts, onFault }: StreamsOptions) {
+  let open = 0
+  return {
+    send,
+    /** Answers under way. */
+    get count() {
+      return open
+    },
+  }
+
+  /** `begin` writes status and headers. Resolves when it is over, however it ended; rejects if it had not begun. */
+  async function send(link: Link, pieces: StreamedAnswer['pieces'], begin: () => void): Promise<void> {
+    if (open >= limits.exportsMax) throw new Problem(503, 'too many exports are under way; try again')
+    open += 1
+    counts.exports += 1
+    const outlet = createOutlet(link, limits.exportStallMs)
+    let hasBegun = false
+    try {
+      const opening: string[] = []
+      while (opening.length < OPENING_PIECES) {
+        const { done, value } = await pieces.next()
+        if (done) break
+        opening.push(value)
+      }
+      if (link.isGone) return
+      link.res.cork(begin)
+      hasBegun = true
+      for (const piece of opening) await outlet.write(piece)
+      for await (const piece of pieces) if (!(await outlet.write(piece))) return
+      await outlet.end()
+    } catch (error) {
+      if (!hasBegun) throw error
+      counts.exportsBroken += 1
+      onFault(error)
+      // Without the last chunk: nobody may take this for all of it.
+      if (!link.isGone) link.res.close()
+    } finally {
+      open -= 1
+      if (outlet.hasStalled) counts.exportsStalled += 1
+      else if (link.isGone) counts.exportsLeft += 1
+      await pieces.return(undefined)
+    }
+  }
+}
+
+function createOutlet(link: Link, stallMs: number) {
+  const { res } = link
+  let isFull = false
+  let hasStalled = false
+  let resume = () => {}
+  link.onGone = () => resume()
+  res.onWritable(() => {
+    resume()
+    return true
+  })
+  return {
+    write,
+    end,
+    get hasStalled() {
+      return hasStalled
+    },
+  }
+
+  /** Resolves when there is room for more, with false when nobody is there any more. */
+  async function write(text: string): Promise<boolean> {
+    const bytes = Buffer.from(text)
+    for (let at = 0; at < bytes.length; ) {
+      const length = isFull ? PROBE_BYTES : CHUNK_BYTES
+      if (isFull) await room()
+      if (link.isGone) return false
+      const chunk = bytes.subarray(at, at + length)
+      at += chunk.length
+      res.cork(() => {
+        // What does not fit is kept by the server, and goes before the next.
+        isFull = !res.write(chunk)
+      })
+    }
+    return true
+  }
+
+  async function end(): Promise<void> {
+    if (isFull) await room()
+    if (!link.isGone) res.cork(() => res.end())
+  }
+
+  /** Resolves when the reader has taken something, has left, or has taken nothing for too long and is left. */
+  async function room(): Promise<void> {
+    if (link.isGone) return
+    const stalled = setTimeout(() => {
+      hasStalled = true
+      res.close()
+    }, stallMs)
+    // The only thing that makes the server begin to count anew.
+    const keepAlive = setInterval(() => {
+      res.pause()
+      res.resume()
+    }, KEEP_ALIVE_MS)
+    await new Promise<void>((resolve) => {
+      resume = resolve
+    })
+    resume = () => {}
+    clearTimeout(stalled)
+    clearInterval(keepAlive)
+  }
+}
