@@ -74,6 +74,7 @@ const LIMITS = {
 
   // Memory, reads and HTTP
   idleDevicesMax: limit(20_000, 0, 10_000_000),
+  lastErrorsMax: limit(1_000, 1, 1_000_000),
   readTimeoutMs: limit(10_000, 500, 120_000),
   readConnections: limit(4, 1, 64),
   bodyBytesMax: limit(64 * 1024, 1_024, 16 * 1024 * 1024),

@@ -12,6 +12,7 @@ import type { Device } from './core/device.ts'
 import { createFleet } from './core/fleet.ts'
 import { createDelivery } from './delivery.ts'
 import { createIdentity } from './identity.ts'
+import { createLastErrors } from './lastErrors.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { createOidc } from './oidc.ts'
@@ -121,6 +122,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   // Sockets
   const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
   const audience = createAudience(server, counts)
+  const lastErrors = createLastErrors(limits, now)
   const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
   const oidc = config.oidc && createOidc({ ...config.oidc, limits, fetch, onAway: onIssuerAway, elapsed })
   const identify = createIdentity({ tokens, oidc, directory, now })
@@ -154,6 +156,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     isWatched: (device) => audience.isWatched(device.userId, device.id),
     onSeen: (device) => lastSeen.note(device.id, device.lastSeenMs ?? now()),
     onAck: metrics.ackMs.record,
+    lastErrors,
     onFault,
     now,
   })
@@ -213,6 +216,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     ...limits,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
+    lastErrors: lastErrors.list,
     setup: {
       mapStyle: config.mapStyle,
       oidc: config.oidc && { issuer: config.oidc.issuer, clientId: config.oidc.audience },

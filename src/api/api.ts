@@ -4,6 +4,7 @@ import type { Identify } from '../identity.ts'
 import type { Tokens } from '../tokens.ts'
 import { createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
+import { type ErrorsOptions, errorRoutes } from './errors.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import type { Handlers } from './message.ts'
 import { openApiRoute } from './openapi.ts'
@@ -18,6 +19,7 @@ import { type UsersOptions, userRoutes } from './users.ts'
 export interface ApiOptions
   extends HealthOptions,
     SetupOptions,
+    ErrorsOptions,
     Omit<DevicesOptions, 'directory' | 'limits'>,
     Omit<PairingOptions, 'directory' | 'limits'>,
     Omit<UsersOptions, 'directory' | 'tokens'>,
@@ -41,6 +43,7 @@ export function createApi(options: ApiOptions): Handlers {
     ...sessionRoutes(options),
     ...pointRoutes(options),
     ...shareRoutes(options),
+    ...errorRoutes(options),
   ]
   const described = [...routes, openApiRoute(routes)]
   return handlersOf(described, createIdentify(options.identify, options.onLogin))

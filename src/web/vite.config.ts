@@ -30,6 +30,7 @@ export default defineConfig({
       input: {
         index: path.join(HERE, 'index.html'),
         track: path.join(HERE, 'track.html'),
+        admin: path.join(HERE, 'admin.html'),
         'track-worker': path.join(HERE, 'track/worker.ts'),
       },
       checks: { pluginTimings: false },

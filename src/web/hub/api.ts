@@ -22,7 +22,7 @@ export type Api = ReturnType<typeof createApi>
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
 export function createApi({ token, onRefused }: ApiOptions) {
-  return { get, all, send, download }
+  return { get, all, send, text, download }
 
   function get<T>(place: string): Promise<T> {
     return send<T>('GET', place)
@@ -45,6 +45,11 @@ export function createApi({ token, onRefused }: ApiOptions) {
     const response = await ask(method, place, body)
     const text = await response.text()
     return (text === '' ? null : JSON.parse(text)) as T
+  }
+
+  /** What is not JSON. */
+  async function text(place: string): Promise<string> {
+    return (await ask('GET', place)).text()
   }
 
   /** Hands a file to the browser's downloads. A link could not carry the token. */

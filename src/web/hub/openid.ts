@@ -2,6 +2,7 @@
  * Signing in at the OpenID issuer of the hub: the authorization code flow with PKCE (RFC 7636), and the token again
  * when it runs out. The hub is not asked; it only checks what comes out.
  */
+import type { Credential } from './credential.ts'
 import type { Setup } from './shapes.ts'
 
 export interface Grant {
@@ -61,7 +62,19 @@ export async function finishSignIn(issuer: Issuer): Promise<Grant | null> {
   })
 }
 
-export function refresh(issuer: Issuer, refreshToken: string): Promise<Grant> {
+/** What a client asks before each connection; `isDue`: the last token has run out, or is about to. */
+export function freshTokenOf(setup: Setup, credential: Credential): (isDue: boolean) => Promise<string> {
+  return async (isDue) => {
+    const { refreshToken } = credential
+    if (isDue && setup.oidc !== null && refreshToken !== null) {
+      const grant = await refresh(setup.oidc, refreshToken)
+      credential.keep(grant.token, grant.refreshToken)
+    }
+    return credential.token.peek() ?? ''
+  }
+}
+
+function refresh(issuer: Issuer, refreshToken: string): Promise<Grant> {
   return exchange(issuer, { grant_type: 'refresh_token', refresh_token: refreshToken })
 }
 

@@ -90,5 +90,11 @@ export interface NewShare {
   url: string
 }
 
+export interface LastError {
+  deviceId: number
+  at: string
+  message: string
+}
+
 export const TRACK_FORMATS = ['gpx', 'geojson', 'csv'] as const
 export type TrackFormat = (typeof TRACK_FORMATS)[number]

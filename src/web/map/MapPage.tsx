@@ -61,6 +61,13 @@ export function MapPage({
     return () => observer.disconnect()
   }, [desk])
 
+  const player = desk.player.value
+  useEffect(() => {
+    // The bar of the replay covers some of the map, or does not any more.
+    desk.setInsets(insetsOf(panel.current))
+    desk.fitSession()
+  }, [desk, player])
+
   useEffect(() => {
     const leave = (event: KeyboardEvent) => {
       if (event.key !== 'Escape' || desk.dialog.peek() !== null) return
@@ -73,7 +80,7 @@ export function MapPage({
 
   const isOpen = desk.isListOpen.value
   return (
-    <div class="map-page" data-replay={desk.player.value !== null}>
+    <div class="map-page" data-replay={player !== null}>
       <section class="ground" aria-label="Map" ref={ground} />
       {problem !== null && (
         <p class="notice map-problem" role="alert">
@@ -96,7 +103,7 @@ export function MapPage({
           <Icon name="fit" />
         </button>
       </fieldset>
-      {desk.player.value !== null && <ReplayBar desk={desk} player={desk.player.value} />}
+      {player !== null && <ReplayBar desk={desk} player={player} />}
       <DialogHost desk={desk} />
       <p class="hidden-text" role="status" aria-live="polite">
         {desk.said.value}
@@ -105,10 +112,13 @@ export function MapPage({
   )
 }
 
-/** What of the map the panel covers. */
+/** What of the map the panel and the bar of a replay cover. */
 function insetsOf(panel: HTMLElement | null) {
   const insets = { top: 56, right: 8, bottom: 8, left: 8 }
   if (panel === null) return insets
   const { width, height } = panel.getBoundingClientRect()
-  return matchMedia(WIDE).matches ? { ...insets, left: width + 24 } : { ...insets, bottom: height }
+  const bar = document.querySelector('.replay')?.getBoundingClientRect().height ?? 0
+  return matchMedia(WIDE).matches
+    ? { ...insets, left: width + 24, bottom: bar === 0 ? 8 : bar + 16 }
+    : { ...insets, bottom: height + bar }
 }

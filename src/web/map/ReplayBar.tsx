@@ -108,15 +108,15 @@ function SpeedPicture({ player }: { player: Player }) {
   const path = useMemo(() => {
     const speeds = replay.speeds(PARTS)
     const most = Math.max(1, ...speeds)
-    const tops = speeds.map((speed, i) => `L${i} ${(PART_HEIGHT * (1 - speed / most)).toFixed(1)}H${i + 1}`)
+    const tops = speeds.map((speed, i) => `L${i} ${(PART_HEIGHT * (1 - speed / most)).toFixed(1)}`)
     return `M0 ${PART_HEIGHT}${tops.join('')}V${PART_HEIGHT}z`
   }, [replay])
   const done = (player.timeMs.value - replay.startMs) / Math.max(1, replay.endMs - replay.startMs)
   return (
-    <svg viewBox={`0 0 ${PARTS} ${PART_HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+    <svg viewBox={`0 0 ${PARTS - 1} ${PART_HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
       <path class="ahead" d={path} />
       <clipPath id="played">
-        <rect width={PARTS * done} height={PART_HEIGHT} />
+        <rect width={(PARTS - 1) * done} height={PART_HEIGHT} />
       </clipPath>
       <path class="done" d={path} clip-path="url(#played)" />
     </svg>

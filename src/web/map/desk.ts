@@ -6,7 +6,7 @@ import { signal } from '@preact/signals'
 import type { DeviceView } from '../../client/browser.ts'
 import { type Api, createApi } from '../hub/api.ts'
 import type { Credential } from '../hub/credential.ts'
-import { refresh } from '../hub/openid.ts'
+import { freshTokenOf } from '../hub/openid.ts'
 import type { Session, Setup, Track } from '../hub/shapes.ts'
 import { bytesOf, colorOf } from '../look/colors.ts'
 import type { Theme } from '../look/theme.ts'
@@ -52,7 +52,7 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
     onRefused: () => credential.forget('Your sign-in is not good any more. Please sign in again.'),
   })
   const watch = openWatch({
-    token: freshToken,
+    token: freshTokenOf(setup, credential),
     subscription: {},
     onRefused: (why) =>
       credential.forget(
@@ -97,20 +97,11 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
     fitAll,
     openSession,
     closeSession,
+    fitSession,
     passed: trail.append,
     setInsets: (insets: Insets) => chart?.setInsets(insets),
     zoom: (by: 1 | -1) => chart?.zoom(by),
     close,
-  }
-
-  /** Asked for before each connection; `isDue`: the last one has run out, or is about to. */
-  async function freshToken(isDue: boolean): Promise<string> {
-    const { refreshToken } = credential
-    if (isDue && setup.oidc !== null && refreshToken !== null) {
-      const grant = await refresh(setup.oidc, refreshToken)
-      credential.keep(grant.token, grant.refreshToken)
-    }
-    return credential.token.peek() ?? ''
   }
 
   function attach(opened: Chart): void {
@@ -203,10 +194,13 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
     const replay = createReplay(points)
     const opened = createPlayer(session, replay, (moment) => drawMoment(opened, moment))
     player.value = opened
-    const bounds = boundsOf(replay.points)
-    if (bounds !== null) chart?.fit(bounds)
     opened.seek(replay.startMs)
     said.value = 'Session opened. Use the time slider to move through it.'
+  }
+
+  function fitSession(): void {
+    const bounds = boundsOf(player.peek()?.replay.points ?? [])
+    if (bounds !== null) chart?.fit(bounds)
   }
 
   function drawMoment({ replay, isPlaying }: Player, moment: Moment): void {

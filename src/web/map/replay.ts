@@ -57,15 +57,14 @@ export function createReplay(track: readonly TrackPoint[]) {
     return low
   }
 
-  /** The greatest speed in each of `count` equal parts of the session, for a picture of it; 0 where there is none. */
+  /** The speed at `count` moments spread over the session, for a picture of it; 0 where nobody knows. */
   function speeds(count: number): number[] {
-    const parts = new Array<number>(count).fill(0)
-    const spanMs = Math.max(1, endMs - startMs)
-    for (const { recordedMs, speed } of points) {
-      const part = Math.min(count - 1, Math.floor(((recordedMs - startMs) / spanMs) * count))
-      parts[part] = Math.max(parts[part]!, speed ?? 0)
-    }
-    return parts
+    return Array.from({ length: count }, (_, i) => {
+      const { index, speed } = at(startMs + ((endMs - startMs) * i) / (count - 1))
+      const next = points[index + 1]
+      const isSilent = next !== undefined && next.recordedMs - points[index]!.recordedMs > SILENCE_MS
+      return isSilent ? 0 : (speed ?? 0)
+    })
   }
 }
 

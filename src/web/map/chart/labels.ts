@@ -107,14 +107,14 @@ export function createLabels(canvas: HTMLCanvasElement) {
       if (axis === 'lng') {
         context.textAlign = 'center'
         const x = toX(x0)
-        if (x > insets.left + 24 && x < width - 70) {
+        if (x > insets.left + 70 && x < width - 150) {
           write(label, x, height - insets.bottom - 12, palette.text, palette.halo, 3)
         }
       } else {
-        context.textAlign = 'right'
+        context.textAlign = 'left'
         const y = toY(y0)
         if (y > insets.top + 16 && y < height - insets.bottom - 34) {
-          write(label, width - insets.right - 8, y, palette.text, palette.halo, 3)
+          write(label, insets.left + 6, y, palette.text, palette.halo, 3)
         }
       }
     }
