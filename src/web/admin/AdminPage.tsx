@@ -32,6 +32,7 @@ export function AdminPage({
 }) {
   const office = useMemo(() => openOffice({ credential, setup }), [credential, setup])
   useEffect(() => () => office.close(), [office])
+  if (office.isRefused.value) return <NoAdmin onSignOut={() => credential.forget(null)} />
   const stats = office.stats.value
   const isDark = theme.isDark.value
   const away = number(stats?.lanesAway)
@@ -97,5 +98,23 @@ export function AdminPage({
         </section>
       </main>
     </div>
+  )
+}
+
+function NoAdmin({ onSignOut }: { onSignOut: () => void }) {
+  return (
+    <main class="welcome">
+      <div class="sheet stack">
+        <Brand />
+        <h1>Only admins may see this page</h1>
+        <p class="muted">Your sign-in is good for the map, but not for the hub itself.</p>
+        <a class="button main" href="/">
+          To the map
+        </a>
+        <button type="button" class="button" onClick={onSignOut}>
+          Sign in as somebody else
+        </button>
+      </div>
+    </main>
   )
 }

@@ -20,12 +20,8 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
     token: () => credential.token.peek(),
     onRefused: () => credential.forget('Your sign-in is not good any more. Please sign in again.'),
   })
-  const refuse = (why: 'expired' | 'refused') =>
-    credential.forget(
-      why === 'expired'
-        ? 'Your sign-in has expired. Please sign in again.'
-        : 'Only admins may see this page. Sign in as one of them.',
-    )
+  /** Whoever looks is no admin. */
+  const isRefused = signal(false)
   const token = freshTokenOf(setup, credential)
   const connection = signal<ConnectionState>({ name: 'connecting' })
   const stats = signal<Stats | null>(null)
@@ -47,14 +43,37 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
         if (event.state.name === 'stopped' && event.state.code !== 1000) {
           refuse(event.state.code === EXPIRED ? 'expired' : 'refused')
         }
+        // Let in, so there is more to ask; and after a while without a connection things may be others.
+        if (event.state.name === 'open') readAll()
       }
     },
   })
-  const timer = setInterval(() => void readErrors().catch(() => {}), ERRORS_EVERY_MS)
-  Promise.all([readErrors(), readUsers(), readMeanings()]).catch(() => {
-    // Said by the connection; the tables fill when it is back.
-  })
-  return { api, connection, stats, meanings, users, errors, samples, watch, readUsers, retryNow, close }
+  const timer = setInterval(() => {
+    if (connection.peek().name === 'open') readErrors().catch(ignore)
+  }, ERRORS_EVERY_MS)
+  return {
+    api,
+    isRefused,
+    connection,
+    stats,
+    meanings,
+    users,
+    errors,
+    samples,
+    watch,
+    readUsers,
+    retryNow,
+    close,
+  }
+
+  function refuse(why: 'expired' | 'refused'): void {
+    if (why === 'expired') credential.forget('Your sign-in has expired. Please sign in again.')
+    else isRefused.value = true
+  }
+
+  function readAll(): void {
+    for (const read of [readErrors, readUsers, readMeanings]) read().catch(ignore)
+  }
 
   async function readErrors(): Promise<void> {
     const { errors: found } = await api.get<{ errors: LastError[] }>('/v1/errors')
@@ -72,7 +91,6 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
   function retryNow(): void {
     client.retryNow()
     watch.retryNow()
-    readUsers().catch(() => {})
   }
 
   function close(): void {
@@ -81,3 +99,6 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
     watch.close()
   }
 }
+
+/** The connection says that the hub is away; the tables fill when it is back. */
+function ignore(): void {}

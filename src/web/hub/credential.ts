@@ -10,14 +10,13 @@ const REFRESH_KEY = 'alzy.refresh'
 export type Credential = ReturnType<typeof createCredential>
 
 export function createCredential() {
-  const fromLink = takeFromFragment('token')
-  if (fromLink !== null) {
-    sessionStorage.setItem(KEY, fromLink)
-    sessionStorage.removeItem(REFRESH_KEY)
-  }
   const held = signal(sessionStorage.getItem(KEY))
   /** Why there is none, when there was one. */
   const ended = signal<string | null>(null)
+  hearFragment('token', (token) => {
+    sessionStorage.removeItem(REFRESH_KEY)
+    keep(token)
+  })
   return {
     token: computed(() => held.value),
     ended,
@@ -43,13 +42,18 @@ export function createCredential() {
   }
 }
 
-/** The value of `#name=…`, which is then gone from the address bar. */
-export function takeFromFragment(name: string): string | null {
-  const fragment = new URLSearchParams(location.hash.slice(1))
-  const value = fragment.get(name)
-  if (value === null) return null
-  history.replaceState(null, '', location.pathname + location.search)
-  return value === '' ? null : value
+/** Hears `#name=…` of the link that opened the page, and of every one opened in it; none stays in the address bar. */
+export function hearFragment(name: string, heard: (value: string) => void): void {
+  take()
+  // To a page that is open already such a link is only another fragment.
+  addEventListener('hashchange', take)
+
+  function take(): void {
+    const value = new URLSearchParams(location.hash.slice(1)).get(name)
+    if (value === null) return
+    history.replaceState(null, '', location.pathname + location.search)
+    if (value !== '') heard(value)
+  }
 }
 
 /** A token as people paste it: bare, or in the link that `alzy demo` or a share gave them. */

@@ -44,7 +44,7 @@ export function ReplayBar({ desk, player }: { desk: Desk; player: Player }) {
               aria-valuetext={`${clockWords(timeMs)}, ${speedWords(moment.speed)}, ${distanceWords(moment.distanceM)}`}
               min={replay.startMs}
               max={replay.endMs}
-              step={1_000}
+              step="any"
               value={timeMs}
               onInput={(event) => player.seek(Number(event.currentTarget.value))}
             />

@@ -33,8 +33,11 @@ export function createPlayer(session: Session, replay: Replay, shown: (moment: M
   }
 
   function pause(): void {
+    if (!isPlaying.peek()) return
     cancelAnimationFrame(frame)
     isPlaying.value = false
+    // What was left out for the sake of speed is drawn now.
+    shown(replay.at(timeMs.peek()))
   }
 
   function seek(toMs: number): void {

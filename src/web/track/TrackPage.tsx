@@ -1,4 +1,5 @@
 /** Which of its faces /track shows: not possible here, not paired, open elsewhere, or recording. */
+import type { Signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
 import { wordsOf } from '../hub/api.ts'
 import { Brand } from '../look/Icon.tsx'
@@ -11,9 +12,9 @@ import { openRecorder, type Recorder } from './recorder.ts'
 
 const LOCK = 'alzy-track'
 
-export function TrackPage({ theme, keep, code }: { theme: Theme; keep: Keep; code: string | null }) {
+export function TrackPage({ theme, keep, code }: { theme: Theme; keep: Keep; code: Signal<string | null> }) {
   const [identity, setIdentity] = useState<Identity | null>(keep.identity.read())
-  const [offered, setOffered] = useState(code)
+  const offered = code.value
   return (
     <div class="track">
       <header class="row spread">
@@ -25,14 +26,17 @@ export function TrackPage({ theme, keep, code }: { theme: Theme; keep: Keep; cod
           <Insecure />
         ) : identity === null || offered !== null ? (
           <PairPanel
+            key={offered}
             code={offered}
             keep={keep}
             isPaired={identity !== null}
             onPaired={(paired) => {
-              setOffered(null)
+              code.value = null
               setIdentity(paired)
             }}
-            onKept={() => setOffered(null)}
+            onKept={() => {
+              code.value = null
+            }}
           />
         ) : (
           <Alone

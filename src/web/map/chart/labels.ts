@@ -35,6 +35,7 @@ interface Box {
 
 const NAME_PIXELS = 12.5
 const MARKER_PIXELS = 14
+const SELECTED_PIXELS = 22
 
 export function createLabels(canvas: HTMLCanvasElement) {
   const context = canvas.getContext('2d')!
@@ -67,7 +68,7 @@ export function createLabels(canvas: HTMLCanvasElement) {
       context.font = `${weight} ${NAME_PIXELS}px ${font}`
       const words = device.age === null ? device.name : `${device.name} · ${device.age}`
       const width = widthOf(words)
-      const x0 = device.x + MARKER_PIXELS
+      const x0 = device.x + (device.isSelected ? SELECTED_PIXELS : MARKER_PIXELS)
       const box = { x0, y0: device.y - 8, x1: x0 + width, y1: device.y + 8 }
       if (!device.isSelected && taken.some((other) => overlap(other, box))) continue
       taken.push(box)

@@ -130,7 +130,7 @@ export function fillOutlines(map: MapLibreMap, named: (names: CountryName[]) => 
     // One outline of all land: a border is no coast.
     map.getSource<GeoJSONSource>('land')?.setData({
       type: 'FeatureCollection',
-      features: [{ type: 'Feature', properties: {}, geometry: landOf(atlas) }],
+      features: landOf(atlas),
     })
     map.getSource<GeoJSONSource>('borders')?.setData({
       type: 'Feature',
@@ -141,18 +141,43 @@ export function fillOutlines(map: MapLibreMap, named: (names: CountryName[]) => 
   }
 }
 
-function landOf(atlas: Atlas): GeoJSON.MultiPolygon {
+/** A feature for each island: all of them as one are more than a buffer of the map holds. */
+function landOf(atlas: Atlas): GeoJSON.Feature[] {
   const { land } = atlas.objects as unknown as { land: GeometryCollection }
   const whole = feature(atlas, land) as GeoJSON.FeatureCollection | GeoJSON.Feature
   const features = whole.type === 'FeatureCollection' ? whole.features : [whole]
-  const coordinates = features.flatMap(({ geometry }) =>
-    geometry.type === 'MultiPolygon'
-      ? geometry.coordinates
-      : geometry.type === 'Polygon'
-        ? [geometry.coordinates]
-        : [],
-  )
-  return { type: 'MultiPolygon', coordinates }
+  return features.flatMap(({ geometry }) => {
+    const polygons =
+      geometry.type === 'MultiPolygon'
+        ? geometry.coordinates
+        : geometry.type === 'Polygon'
+          ? [geometry.coordinates]
+          : []
+    return polygons.map(
+      (polygon): GeoJSON.Feature => ({
+        type: 'Feature',
+        properties: {},
+        geometry: { type: 'Polygon', coordinates: polygon.map(unwrapped) },
+      }),
+    )
+  })
+}
+
+const POLE_LAT = -85.06
+
+/** A ring that crosses the antimeridian goes on beyond 180° instead of across the whole map. */
+function unwrapped(ring: GeoJSON.Position[]): GeoJSON.Position[] {
+  let turns = 0
+  let last = ring[0]![0]!
+  const whole = ring.map(([lng, lat]): GeoJSON.Position => {
+    if (lng! - last > 180) turns -= 360
+    else if (lng! - last < -180) turns += 360
+    last = lng!
+    return [lng! + turns, lat!]
+  })
+  // Once around the pole, as the Antarctic coast: the way back is along the edge of the map.
+  if (turns !== 0) whole.push([whole.at(-1)![0]!, POLE_LAT], [whole[0]![0]!, POLE_LAT], whole[0]!)
+  return whole
 }
 
 function namesOf(atlas: Atlas): CountryName[] {
@@ -163,14 +188,16 @@ function namesOf(atlas: Atlas): CountryName[] {
         : geometry.type === 'MultiPolygon'
           ? geometry.coordinates.map((polygon) => polygon[0]!)
           : []
-    const boxes = rings.map(boxOf).sort((a, b) => b.degrees * b.height - a.degrees * a.height)
+    const boxes = rings
+      .map((ring) => boxOf(unwrapped(ring)))
+      .sort((a, b) => b.degrees * b.height - a.degrees * a.height)
     const largest = boxes[0]
     return largest === undefined ? [] : [{ name: properties.name, ...largest }]
   })
 }
 
 function boxOf(ring: GeoJSON.Position[]) {
-  let [west, south, east, north] = [180, 90, -180, -90]
+  let [west, south, east, north] = [540, 90, -540, -90]
   for (const [lng, lat] of ring as [number, number][]) {
     west = Math.min(west, lng)
     east = Math.max(east, lng)
