@@ -1,11 +1,13 @@
 /**
  * The reference for what a hub does on top of its socket library: uWebSockets.js alone, which publishes what
- * devices send, byte for byte, and acknowledges it at once. It decodes, checks and stores nothing. WELCOME, the
- * empty SNAP and ACK are there so that the same generator and the same viewers can be used.
+ * devices send, byte for byte, and acknowledges it at once. It decodes, checks and stores nothing; or where it is told
+ * to, it decodes and does not publish. WELCOME, the empty SNAP and ACK are there so that the same generator and the
+ * same viewers can be used.
  */
 import uws, { type WebSocket } from 'uWebSockets.js'
+import { decodeDeviceFrame } from '../src/protocol/decode.ts'
 import { encodeAck, encodeDeviceWelcome, encodeSnap, encodeViewerWelcome } from '../src/protocol/encode.ts'
-import { ROUTE, SUBPROTOCOL } from '../src/protocol/messages.ts'
+import { ROUTE, SUBPROTOCOL, TYPE } from '../src/protocol/messages.ts'
 import { serveTasks } from './children.ts'
 import { cpuMs } from './clock.ts'
 
@@ -27,12 +29,14 @@ const app = uws.App()
 let unpublished: ArrayBuffer[] = []
 let devices = 0
 let windowPoints = 0
+let decodes = false
 
 const tasks = { listen, cpu }
 serveTasks(tasks)
 
-async function listen(input: { windowPoints: number }): Promise<{ port: number }> {
+async function listen(input: { windowPoints: number; decodes?: boolean }): Promise<{ port: number }> {
   windowPoints = input.windowPoints
+  decodes = input.decodes ?? false
   addRoute(ROUTE.device, SUBPROTOCOL.device, fromDevice)
   addRoute(ROUTE.live, SUBPROTOCOL.live, fromViewer)
   return new Promise((resolve, reject) => {
@@ -75,7 +79,8 @@ function addRoute(
 /** HELLO first, then frames whose seq is their number. */
 function fromDevice(ws: WebSocket<Seat>, { frames }: Seat, bytes: ArrayBuffer): void {
   if (frames > 0) {
-    publishSoon(bytes)
+    if (decodes) decode(bytes)
+    else publishSoon(bytes)
     ws.send(encodeAck(frames, windowPoints, []), true, false)
     return
   }
@@ -105,6 +110,11 @@ function publishAll(): void {
   const frames = unpublished
   unpublished = []
   for (const frame of frames) app.publish(TOPIC, frame, true, false)
+}
+
+function decode(bytes: ArrayBuffer): void {
+  const frame = decodeDeviceFrame(bytes, windowPoints)
+  if (frame.type !== TYPE.points) throw new Error(`expected POINTS, got ${JSON.stringify(frame)}`)
 }
 
 /** HELLO, then SUB. */

@@ -13,9 +13,10 @@ import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
+import { bareContender, type Contender, deliver, HUB_ENV, hubContender, type Round } from './deliveries.ts'
 import { readFlags } from './flags.ts'
 import type { GeneratorTasks } from './generator.ts'
-import { growth, type Hub, type HubUser, startHub } from './hubProcess.ts'
+import { growth, type Hub, startHub } from './hubProcess.ts'
 import { encodeAsLive, nextPoints, startCourse } from './points.ts'
 import { figureOf, report, rounded, tell } from './report.ts'
 import type { ViewersTasks } from './viewers.ts'
@@ -32,49 +33,13 @@ const flags = readFlags('LIVE frames per second from devices of a user to its vi
 })
 endWithin(flags.secondsMax)
 
-/** Hub or reference, as a round uses it. */
-interface Contender {
-  name: string
-  port: number
-  user: HubUser
-  sends: 'points' | 'live'
-  cpuMs: () => Promise<number>
-  /** Of the last round with so many viewers: tells how many frames fill the next. */
-  rates: Map<number, number>
-}
-
-interface Round {
-  deliveriesPerSecond: number
-  cpuMicrosPerDelivery: number
-  viewersCpuMs: number
-  generatorCpuMs: number
-  missing: number
-}
-
-/** A cold server manages about so many; the first round is not reported. */
-const COLD_DELIVERIES_PER_S = 100_000
-const WINDOW_POINTS = 10_000
-/** In a round: what the database then has to store must not take much longer than the round. */
-const FRAMES_MAX = 40_000
-
 const databases = await openDatabases(flags.embedded)
 const generator = openChild<GeneratorTasks>('generator')
 const viewersChild = openChild<ViewersTasks>('viewers')
 const bareServer = openChild<BareServerTasks>('bareServer')
 let hub: Hub | null = null
 try {
-  hub = await startHub(
-    {
-      ...databases.hubEnv,
-      ALZY_WINDOW_POINTS_MAX: String(WINDOW_POINTS),
-      // The senders mean to be ahead of the database.
-      ALZY_PAUSE_AFTER_MS: '60000',
-      // One device sends what a crowd would.
-      ALZY_DEVICE_FRAMES_PER_S: '100000',
-      ALZY_DEVICE_POINTS_PER_S: '1000000',
-    },
-    flags.profile,
-  )
+  hub = await startHub({ ...databases.hubEnv, ...HUB_ENV }, flags.profile)
   await compare(hub)
 } finally {
   await hub?.stop()
@@ -87,7 +52,10 @@ async function compare(hub: Hub): Promise<void> {
   const connection = await databases.openReference()
   const postgres = await versionOf(connection)
   await connection.close()
-  const contenders = { hub: await hubContender(hub), bare: await bareContender() }
+  const contenders = {
+    hub: await hubContender(hub, flags.devices),
+    bare: await bareContender(bareServer, flags.devices),
+  }
   const results = []
   const references = []
   for (const viewers of flags.viewers) {
@@ -120,10 +88,11 @@ async function compare(hub: Hub): Promise<void> {
 /** Rounds of both, one after the other, so that a disturbance of the machine meets both. */
 async function alternate(contenders: { hub: Contender; bare: Contender }, viewers: number) {
   const rounds = { hub: [] as Round[], bare: [] as Round[] }
-  for (const one of ['bare', 'hub'] as const) await measure(contenders[one], viewers)
+  const options = { ...flags, generator, viewersChild, empty: databases.empty }
+  for (const one of ['bare', 'hub'] as const) await deliver(contenders[one], viewers, options)
   for (let round = 1; round <= flags.rounds; round++) {
     for (const one of ['bare', 'hub'] as const) {
-      const measured = await measure(contenders[one], viewers)
+      const measured = await deliver(contenders[one], viewers, options)
       rounds[one].push(measured)
       const rate = `${Math.round(measured.deliveriesPerSecond)} deliveries/s`
       const cost = `${measured.cpuMicrosPerDelivery.toFixed(3)} µs of the server each`
@@ -131,62 +100,6 @@ async function alternate(contenders: { hub: Contender; bare: Contender }, viewer
     }
   }
   return rounds
-}
-
-async function hubContender(hub: Hub): Promise<Contender> {
-  const user = await hub.addUser(flags.devices)
-  const cpuMs = async () => (await hub.metrics()).get('process_cpu_seconds_total')! * 1000
-  return { name: 'hub', port: hub.port, user, sends: 'points', cpuMs, rates: new Map() }
-}
-
-/** As many connections as the hub has, so that both read as many sockets for as many frames. */
-async function bareContender(): Promise<Contender> {
-  const { port } = await bareServer.ask('listen', { windowPoints: WINDOW_POINTS })
-  const deviceKeys = Array.from({ length: flags.devices }, (_, i) => `sender ${i + 1}`)
-  const cpuMs = async () => (await bareServer.ask('cpu', undefined)).usedMs
-  return {
-    name: 'uWebSockets.js alone',
-    port,
-    user: { token: 'anyone', deviceKeys },
-    sends: 'live',
-    cpuMs,
-    rates: new Map(),
-  }
-}
-
-/** One round, from the first frame sent to the last one delivered. Connecting and encoding are not counted. */
-async function measure(contender: Contender, viewers: number): Promise<Round> {
-  const { port, user, sends, rates } = contender
-  const frames = ((rates.get(viewers) ?? COLD_DELIVERIES_PER_S) * flags.seconds) / viewers
-  const framesPerDevice = Math.max(1, Math.round(Math.min(frames, FRAMES_MAX) / flags.devices))
-  const unseenFramesMax = Math.max(1, Math.round(flags.underway / viewers / flags.devices))
-  const expected = framesPerDevice * flags.devices * viewers
-  await databases.empty()
-  await viewersChild.ask('connect', { port, token: user.token, viewers: viewers - 1 })
-  await generator.ask('connect', { port, ...user, firstPlace: 0 })
-  await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: sends })
-  await viewersChild.ask('arm', { expected: framesPerDevice * flags.devices * (viewers - 1) })
-  const cpuBeforeMs = await contender.cpuMs()
-  const sent = await generator.ask('send', {
-    pointsPerFrame: 1,
-    windowPoints: WINDOW_POINTS,
-    unseenFramesMax,
-  })
-  const counted = await viewersChild.ask('counted', undefined)
-  const cpuMs = (await contender.cpuMs()) - cpuBeforeMs
-  await generator.ask('disconnect', undefined)
-  await viewersChild.ask('disconnect', undefined)
-  const received = counted.received + sent.seen
-  const lastMs = Math.max(counted.lastMs, sent.lastSeenMs)
-  const deliveriesPerSecond = (received / (lastMs - sent.firstSendMs)) * 1000
-  rates.set(viewers, deliveriesPerSecond)
-  return {
-    deliveriesPerSecond,
-    cpuMicrosPerDelivery: (cpuMs / received) * 1000,
-    viewersCpuMs: counted.cpuMs,
-    generatorCpuMs: sent.cpuMs,
-    missing: expected - received,
-  }
 }
 
 function summaryOf(rounds: Round[]) {

@@ -15,12 +15,9 @@ export interface Access extends DeviceProfile {
 export interface AdmissionOptions {
   fleet: Fleet
   limits: { keyTrustMs: number }
-  /** All three reject when the database is away. */
+  /** Both reject when the database is away. */
   readAccess: (id: number) => Promise<Access | undefined>
-  readAccesses: (ids: readonly number[]) => Promise<Access[]>
   readDevice: (id: number) => Promise<(KnownDevice & Access) | undefined>
-  /** A device was let in with this key, and should not have been: if its socket came with it, it is to be closed. */
-  onRevoked: (deviceId: number, keyHash: string) => void
   /** A device was let in by memory. */
   onTrusted: () => void
   /** When this build of the hub was made. */
@@ -33,28 +30,24 @@ export interface AdmissionOptions {
 const BEHIND_MS_MAX = 60_000
 /** Devices changed during a HELLO that are remembered; a HELLO takes milliseconds. */
 const CHANGES_MAX = 10_000
-const CONFIRMED_AT_ONCE_MAX = 5_000
 /** No device has it. A key of no device is looked up and compared all the same: it must cost the same. */
 const NO_DEVICE = 0
 
 /**
  * A key that the database has confirmed is remembered as long as its device is in memory, which the fleet bounds. It
- * lets the device in again without a question, so that a storm of reconnects costs the database next to nothing, and
- * the question is asked afterwards, for all of them at once. A key that is not remembered costs the same whether or not
- * there is such a device.
+ * lets the device in again without a question, so that a storm of reconnects costs the database next to nothing; the
+ * question is asked afterwards, for all open sockets at once (rights.ts). A key that is not remembered costs the same
+ * whether or not there is such a device.
  */
 export function createAdmission(options: AdmissionOptions) {
   const { fleet, now } = options
   const changes = new LRUCache<number, number>({ max: CHANGES_MAX })
   const remembered = new WeakMap<Device, string>()
-  /** Let in by memory: by device, the hash of the key. */
-  const unconfirmed = new Map<Device, string>()
   let serial = 0
   let everyoneChanged = 0
-  let isConfirming = false
   let answeredMs = Number.NEGATIVE_INFINITY
   let newestReceivedMs = Number.NEGATIVE_INFINITY
-  return { admit, confirm, noteChange, noteUserChange, noteReceived }
+  return { admit, noteAnswer, noteChange, noteUserChange, noteReceived }
 
   async function admit(deviceKey: string): Promise<{ device: Device; keyHash: string } | { close: Close }> {
     const nowMs = now()
@@ -74,10 +67,10 @@ export function createAdmission(options: AdmissionOptions) {
     for (;;) {
       const before = serial
       const held = fleet.get(id)
-      if (held !== undefined && isTrusted(held, keyHash)) return trust(held, keyHash)
+      if (held !== undefined && isTrusted(held, keyHash)) return trust(held)
       const access = await options.readAccess(id)
       if (isChangedSince(id, before)) continue
-      answeredMs = now()
+      noteAnswer()
       if (!isAllowed(access, keyHash)) return null
       const device = fleet.get(id)
       if (device !== undefined) return welcome(device, access, keyHash)
@@ -94,9 +87,8 @@ export function createAdmission(options: AdmissionOptions) {
     return silentMs < options.limits.keyTrustMs && isKeyHash(keyHash, remembered.get(device) ?? null)
   }
 
-  function trust(device: Device, keyHash: string): Device {
+  function trust(device: Device): Device {
     options.onTrusted()
-    unconfirmed.set(device, keyHash)
     fleet.pin(device)
     return device
   }
@@ -108,41 +100,9 @@ export function createAdmission(options: AdmissionOptions) {
     return device
   }
 
-  /**
-   * Asks about those who were let in by memory. To be called once a second; rejects when the database is away, and the
-   * next one makes up for it.
-   */
-  async function confirm(): Promise<void> {
-    if (isConfirming || unconfirmed.size === 0) return
-    isConfirming = true
-    const asked = [...unconfirmed].slice(0, CONFIRMED_AT_ONCE_MAX)
-    const before = serial
-    // Whoever comes again while the database is asked is asked about again.
-    for (const [device] of asked) unconfirmed.delete(device)
-    try {
-      const found = await options.readAccesses(asked.map(([device]) => device.id))
-      answeredMs = now()
-      const accesses = new Map(found.map((access) => [access.id, access]))
-      for (const [device, keyHash] of asked) {
-        if (isChangedSince(device.id, before)) askAgain(device, keyHash)
-        else judge(device, keyHash, accesses.get(device.id))
-      }
-    } catch (error) {
-      for (const [device, keyHash] of asked) askAgain(device, keyHash)
-      throw error
-    } finally {
-      isConfirming = false
-    }
-  }
-
-  function askAgain(device: Device, keyHash: string): void {
-    if (!unconfirmed.has(device)) unconfirmed.set(device, keyHash)
-  }
-
-  function judge(device: Device, keyHash: string, access: Access | undefined): void {
-    if (isAllowed(access, keyHash)) return
-    if (remembered.get(device) === keyHash) remembered.delete(device)
-    options.onRevoked(device.id, keyHash)
+  /** The database has answered about rights, and what it took back was heard of. */
+  function noteAnswer(): void {
+    answeredMs = now()
   }
 
   /** The device was changed: what is remembered of it, or what a HELLO under way has read, does not count. */

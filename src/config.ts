@@ -3,6 +3,8 @@
  * nowhere else.
  */
 import { z } from 'zod'
+import { type Network, readNetwork } from './addresses.ts'
+import { readOrigin } from './origins.ts'
 
 /** A limit: a whole number of the unit that its name ends with, set by `ALZY_<NAME>`. */
 const limit = (value: number, min: number, max: number) => ({ value, min, max })
@@ -19,6 +21,21 @@ const LIMITS = {
   helloTimeoutMs: limit(5_000, 100, 60_000),
   heartbeatS: limit(60, 8, 240),
   closeTimeoutMs: limit(5_000, 100, 60_000),
+  httpConnectionsMax: limit(5_000, 10, 1_000_000),
+  waitingSocketsMax: limit(2_000, 1, 1_000_000),
+  socketsPerUserMax: limit(100, 1, 1_000_000),
+
+  // By address, an IPv6 address by its /64; the hub's own machine is not counted. A carrier puts many phones behind
+  // one address, and all of them come back at once when the hub restarts.
+  socketsPerAddressMax: limit(1_000, 1, 1_000_000),
+  socketsPerAddressPerS: limit(20, 1, 100_000),
+  socketsPerAddressBurst: limit(1_000, 1, 1_000_000),
+  waitingPerAddressMax: limit(200, 1, 1_000_000),
+  connectionsPerAddressPerS: limit(100, 1, 100_000),
+  connectionsPerAddressBurst: limit(2_000, 1, 1_000_000),
+  requestsPerAddressPerS: limit(50, 1, 100_000),
+  requestsPerAddressBurst: limit(1_000, 1, 1_000_000),
+  addressesMax: limit(10_000, 1, 10_000_000),
 
   // Device keys, and how devices get one. A try is a request to redeem a pairing token, whatever becomes of it.
   keyTrustMs: limit(30_000, 0, 35_000),
@@ -78,6 +95,7 @@ const LIMITS = {
   readTimeoutMs: limit(10_000, 500, 120_000),
   readConnections: limit(4, 1, 64),
   bodyBytesMax: limit(64 * 1024, 1_024, 16 * 1024 * 1024),
+  bodyTimeoutMs: limit(30_000, 100, 600_000),
 
   // Credentials
   tokenTtlSMax: limit(90 * 24 * 3_600, 60, 90 * 24 * 3_600),
@@ -96,6 +114,12 @@ const LIMITS = {
   pagePointsMax: limit(1_000, 10, 10_000),
   scanPointsMax: limit(5_000, 10, 100_000),
   measurePointsMax: limit(50_000, 10, 1_000_000),
+
+  // Audit and retention: rows of a statement, and how often it begins anew
+  auditRefusedEveryMs: limit(60_000, 100, 3_600_000),
+  auditRefusedMax: limit(1_000, 1, 100_000),
+  retentionRowsMax: limit(500, 1, 100_000),
+  retentionSweepMs: limit(3_600_000, 100, 7 * 24 * 3_600_000),
 
   // Shutdown
   shutdownMs: limit(5_000, 500, 60_000),
@@ -118,6 +142,11 @@ export interface Config {
   readonly origins: readonly string[]
   /** A MapLibre style for the live map; null: outlines of land, without any request elsewhere. */
   readonly mapStyle: string | null
+  readonly trustedProxies: readonly Network[]
+  /** Files in PEM; null: no TLS. */
+  readonly tls: { readonly certPath: string; readonly keyPath: string } | null
+  /** Points older than this are deleted and refused; null: none is. */
+  readonly retentionMs: number | null
   readonly logLevel: string
   readonly limits: Limits
 }
@@ -136,6 +165,10 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 
 /** Read by the client commands and ignored by the hub. */
 const CLIENT_SETTINGS = ['ALZY_URL', 'ALZY_TOKEN']
+
+const DAY_MS = 24 * 3_600_000
+/** To the beginning of all times that a point may have. */
+const RETENTION_DAYS_MAX = 36_500
 
 const DATABASE_URL_EXAMPLE = 'postgres://user:password@host:5432/database'
 
@@ -162,12 +195,18 @@ const SETTINGS = {
   ALZY_OIDC_AUDIENCE: z.string().max(255).optional(),
   ALZY_ORIGINS: z
     .string()
-    .transform((text) => text.split(',').map((origin) => origin.trim()))
-    .pipe(z.array(z.string().regex(/^https?:\/\/[^/]+$/, 'must be origins such as https://maps.example.org')))
+    .transform(listOf(readOrigin, 'is not an origin such as https://maps.example.org (no path, no pattern)'))
     .optional(),
   ALZY_MAP_STYLE: z
     .url({ protocol: /^https?$/, error: 'must be the http(s) address of a MapLibre style' })
     .optional(),
+  ALZY_TRUSTED_PROXIES: z
+    .string()
+    .transform(listOf(readNetwork, 'is not an address, nor a network such as 10.0.0.0/8 or 2001:db8::/32'))
+    .optional(),
+  ALZY_TLS_CERT: z.string().optional(),
+  ALZY_TLS_KEY: z.string().optional(),
+  ALZY_RETENTION_DAYS: whole(1, RETENTION_DAYS_MAX).optional(),
   ALZY_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 }
 
@@ -200,6 +239,11 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   if (issuer !== undefined && audience === undefined) {
     problems.push('ALZY_OIDC_AUDIENCE: required with ALZY_OIDC_ISSUER, what `aud` of its tokens says')
   }
+  const { ALZY_TLS_CERT: certPath, ALZY_TLS_KEY: keyPath } = settings
+  if (certPath !== undefined && keyPath === undefined)
+    problems.push('ALZY_TLS_KEY: required with ALZY_TLS_CERT')
+  if (keyPath !== undefined && certPath === undefined)
+    problems.push('ALZY_TLS_CERT: required with ALZY_TLS_KEY')
   problems.push(...conflicts(limits))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze({
@@ -211,6 +255,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     oidc: issuer !== undefined && audience !== undefined ? Object.freeze({ issuer, audience }) : null,
     origins: settings.ALZY_ORIGINS ?? [],
     mapStyle: settings.ALZY_MAP_STYLE ?? null,
+    trustedProxies: settings.ALZY_TRUSTED_PROXIES ?? [],
+    tls: certPath !== undefined && keyPath !== undefined ? { certPath, keyPath } : null,
+    retentionMs: settings.ALZY_RETENTION_DAYS === undefined ? null : settings.ALZY_RETENTION_DAYS * DAY_MS,
     logLevel: settings.ALZY_LOG_LEVEL,
     limits,
   })
@@ -267,6 +314,17 @@ function isIssuer(text: string): boolean {
   const { protocol, hostname, username } = new URL(text)
   const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
   return username === '' && (protocol === 'https:' || (protocol === 'http:' && isHere))
+}
+
+/** A list separated by commas; a problem for each entry that `read` does not know. */
+function listOf<Item>(read: (text: string) => Item | null, problem: string) {
+  return (text: string, context: z.RefinementCtx<string>): Item[] =>
+    text.split(',').flatMap((entry) => {
+      const item = read(entry.trim())
+      if (item !== null) return [item]
+      context.addIssue({ code: 'custom', message: `"${entry.trim()}" ${problem}` })
+      return []
+    })
 }
 
 /** Several hosts, separated by commas, are checked by the first, as the driver does. */

@@ -1,23 +1,29 @@
 /** Opens everything in order, hands functions from one part to the other, and closes in reverse. A list. */
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { createTrust, isPrivate } from './addresses.ts'
 import { createAdmission } from './admission.ts'
 import { createApi } from './api/api.ts'
+import { createAudit } from './audit.ts'
 import { createChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { createBacklog } from './core/backlog.ts'
 import { blame } from './core/blame.ts'
 import { createCredit } from './core/credit.ts'
 import type { Device } from './core/device.ts'
+import { createDoor } from './core/door.ts'
 import { createFleet } from './core/fleet.ts'
+import { createTally } from './core/tally.ts'
 import { createDelivery } from './delivery.ts'
 import { createIdentity } from './identity.ts'
 import { createLastErrors } from './lastErrors.ts'
 import type { Log } from './log.ts'
-import { createMetrics } from './metrics.ts'
+import { createMetrics, REFUSAL_COUNTS } from './metrics.ts'
 import { createOidc } from './oidc.ts'
+import { createOrigins } from './origins.ts'
 import { readPages } from './pages.ts'
 import { CLOSE } from './protocol/closes.ts'
+import { createRetention } from './retention.ts'
 import { createRights } from './rights.ts'
 import { createRoster } from './roster.ts'
 import { createAudience } from './sockets/audience.ts'
@@ -31,6 +37,7 @@ import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
 import { createStreams } from './sockets/stream.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
+import { createVisitors } from './sockets/visitor.ts'
 import { codeOf, describeError, type Run } from './store/connection.ts'
 import {
   readAccess,
@@ -43,12 +50,14 @@ import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createHistory } from './store/history.ts'
 import { createLastSeen } from './store/lastSeen.ts'
+import { deletePoints, deleteRejected, deleteSessions, findOld } from './store/retention.ts'
 import { readWithdrawn } from './store/rights.ts'
-import { readIdleDevices } from './store/sessions.ts'
+import { readIdleDevices, readLastPoints } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import { writeLastLogin } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
 import { createSweep } from './sweep.ts'
+import { localUrl, tlsExpiresMs } from './tls.ts'
 import { createTokens, ensureSecret } from './tokens.ts'
 
 export interface Hub {
@@ -65,17 +74,23 @@ const CHECK_MS = 250
 const SECOND_MS = 1_000
 const ACCESS_BATCH_MAX = 2_000
 const CREDENTIALS_BATCH_MAX = 500
+/** A frame that has waited so long for the writer has something in front of it. */
+const WRITER_BEHIND_MS = 500
 /** How long sockets get to answer the close frame. */
 const LINGER_MS = 500
 
 /** Listens at once and answers what it can; devices and viewers are admitted once the database is there. */
 export async function openHub(config: Config, log: Log): Promise<Hub> {
-  const { limits } = config
+  const { tls, retentionMs } = config
+  const limits = { ...config.limits, retentionMs }
   const now = Date.now
+  const elapsed = () => performance.now()
   const random = Math.random
   const tokens = createTokens(config.secret ?? (await ensureSecret(config.dataDir)), limits)
   let store: Store | null = null
   let isRateDue = false
+  let wasForwarded = false
+  const certificateExpiresMs = tls === null ? 0 : tlsExpiresMs(tls)
   let asking: Promise<boolean> | null = null
   let writer: Writer | null = null
   let fail: (error: Error) => void = () => {}
@@ -100,6 +115,12 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     devicesHeld: fleet.count,
     exportsOpen: streams.count,
     lanesAway: writer?.awayLanes ?? backlog.laneCount,
+    httpConnections: server.httpConnections,
+    waitingSockets: door.waiting,
+    addressesHeld: door.addresses,
+    retentionDevices: retention?.devicesSeen ?? 0,
+    retentionFinishedMs: retention?.finishedMs ?? 0,
+    certificateExpiresMs,
   }))
   const { counts } = metrics
 
@@ -120,7 +141,32 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   })
 
   // Sockets
-  const server = createServer({ heartbeatS: limits.heartbeatS, isOriginAllowed, onRefused, onFault })
+  const audit = createAudit({ log, limits, now })
+  const door = createDoor(limits)
+  const userSockets = createTally(limits.socketsPerUserMax)
+  const visitors = createVisitors({
+    trust: createTrust(config.trustedProxies),
+    isTls: tls !== null,
+    onForwarded,
+  })
+  const origins = createOrigins({
+    allowed: config.origins,
+    fallback: () => localUrl(config.host, port, tls),
+  })
+  const server = createServer({
+    heartbeatS: limits.heartbeatS,
+    httpConnectionsMax: limits.httpConnectionsMax,
+    tls,
+    door,
+    origins,
+    visitors,
+    onRefused,
+    onDropped: (reason) => {
+      counts[reason === 'all' ? 'connectionsDropped' : 'connectionsDroppedAddress'] += 1
+    },
+    onFault,
+    now: elapsed,
+  })
   const audience = createAudience(server, counts)
   const lastErrors = createLastErrors(limits, now)
   const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
@@ -128,14 +174,15 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const identify = createIdentity({ tokens, oidc, directory, now })
   const onLogin = (userId: number) => lastLogin.note(userId, now())
   const login = createLogin({ identify, directory, onLogin, now })
-  const rights = createRights({ readWithdrawn: (grants) => readWithdrawn(read, grants, now()) })
+  const rights = createRights({
+    readWithdrawn: (grants) => readWithdrawn(read, grants, now()),
+    onAnswer: () => admission.noteAnswer(),
+  })
   const admission = createAdmission({
     fleet,
     limits,
     readAccess: createGather((ids) => readAccess(read, ids), ACCESS_BATCH_MAX),
-    readAccesses: (ids) => readAccess(read, ids),
     readDevice,
-    onRevoked: (id, keyHash) => devices.closeDevice(id, CLOSE.refused, (shown) => shown === keyHash),
     onTrusted: () => {
       counts.keysTrusted += 1
     },
@@ -157,6 +204,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onSeen: (device) => lastSeen.note(device.id, device.lastSeenMs ?? now()),
     onAck: metrics.ackMs.record,
     lastErrors,
+    onRefused: (address) => audit.refused('deviceKey', address),
     onFault,
     now,
   })
@@ -167,6 +215,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     counts,
     login,
     hold: rights.hold,
+    userSockets,
+    onRefused: (address) => audit.refused('token', address),
     findDevices: roster.find,
     describe: roster.describe,
     onWatch: () => {
@@ -181,6 +231,9 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     counts,
     login,
     hold: rights.hold,
+    userSockets,
+    onRefused: (address) => audit.refused('token', address),
+    onLogin: (by, address) => audit.adminLogin({ by, address }, 'stats'),
     stats: metrics.stats,
     onFault,
     now,
@@ -199,13 +252,30 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const sweep = createSweep({
     fleet,
     backlog,
-    findIdle: (nowMs, countMax) => readIdleDevices(read, nowMs, limits, countMax),
+    findIdle: (nowMs, countMax, after) => readIdleDevices(read, nowMs, limits, countMax, after),
+    findLastPoints: (sessions) => readLastPoints(read, sessions),
     readDevice,
     now,
   })
   const history = createHistory(read, limits, () => {
     counts.pointPages += 1
   })
+  const retention =
+    retentionMs === null
+      ? null
+      : createRetention({
+          retentionMs,
+          limits,
+          fleet,
+          counts,
+          find: (...asked) => findOld(read, ...asked),
+          deletePoints: (...asked) => deletePoints(read, ...asked),
+          deleteSessions: (...asked) => deleteSessions(read, ...asked),
+          deleteRejected: (...asked) => deleteRejected(read, ...asked),
+          isWriterBehind: () => backlogAgeMs() > WRITER_BEHIND_MS,
+          pause,
+          now,
+        })
   const streams = createStreams({ limits, counts, onFault: answerFault })
   const api = createApi({
     directory,
@@ -224,6 +294,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     limits,
     counts,
     ...changes,
+    audit,
     now,
   })
   const pages = createPageServer(
@@ -234,8 +305,12 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     handlers: api,
     streams,
     bodyBytesMax: limits.bodyBytesMax,
-    isOriginAllowed,
-    publicUrl: config.origins[0] ?? null,
+    bodyTimeoutMs: limits.bodyTimeoutMs,
+    door,
+    origins,
+    visitors,
+    onRefused,
+    now: elapsed,
     onRequest: countRequest,
     onFault: answerFault,
   })
@@ -245,7 +320,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   server.addHttp((res, req) => void (pages.handle(res, req) || http.handle(res, req)))
 
   const port = await server.listen(config.host, config.port)
-  log.info({ host: config.host, port }, 'listening')
+  log.info({ host: config.host, port, tls: tls !== null }, 'listening')
+  if (tls !== null && certificateExpiresMs <= now()) log.warn(tls, 'the certificate has expired')
   const opening = new AbortController()
   const ready = open()
   ready.catch(() => {})
@@ -261,9 +337,9 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }),
     every(SECOND_MS, () => {
       devices.pauseLate()
-      if (store !== null) admission.confirm().catch(onAway)
       devices.tellRates()
       admins.send()
+      audit.flush()
     }),
     every(limits.rightsCheckMs, () => void (store && rights.check().catch(onAway))),
     every(limits.lastSeenFlushMs, () => {
@@ -271,6 +347,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       lastLogin.flush().catch(onAway)
     }),
     every(limits.sessionSweepMs, () => void (store && sweep().catch(onAway))),
+    every(limits.retentionSweepMs, () => void (store && retention?.run().catch(onAway))),
   ]
   return { port, ready, failed, close }
 
@@ -297,6 +374,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       now,
       random,
     })
+    retention?.run().catch(onAway)
     log.info({}, 'ready')
   }
 
@@ -305,6 +383,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     opening.abort()
     await Promise.race([ready.catch(() => {}), pause(limits.shutdownMs)])
     for (const timer of timers) clearInterval(timer)
+    retention?.stop()
     for (const socket of [devices, viewers, admins]) socket.goaway()
     const isFlushed = (await writer?.stop(limits.shutdownMs)) ?? true
     if (!isFlushed)
@@ -316,6 +395,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     const noted = Promise.all([lastSeen.flush(), lastLogin.flush()]).catch(onAway)
     if (isFlushed) await Promise.race([noted, pause(LINGER_MS)])
     metrics.close()
+    audit.flush(true)
     await store?.close()
     log.info({}, 'closed')
   }
@@ -373,16 +453,22 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     }
   }
 
-  function isOriginAllowed(origin: string, host: string): boolean {
-    return config.origins.includes(origin) || origin === `http://${host}` || origin === `https://${host}`
+  function onRefused(reason: keyof typeof REFUSAL_COUNTS): void {
+    counts[REFUSAL_COUNTS[reason]] += 1
   }
 
   function countRequest(): void {
     counts.httpRequests += 1
   }
 
-  function onRefused(): void {
-    counts.connectionsRefused += 1
+  /** Once: anybody can send the field. */
+  function onForwarded(peer: string): void {
+    if (wasForwarded || !isPrivate(peer)) return
+    wasForwarded = true
+    log.warn(
+      { peer },
+      'X-Forwarded-For from a peer that is not trusted: if it is a proxy of yours, name it in ALZY_TRUSTED_PROXIES',
+    )
   }
 
   /** The environment's fault: it is waited out, and worth a line. */
@@ -412,11 +498,6 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     onFault(error)
     return { status: 500, detail: 'something went wrong; it is in the log of the hub' }
   }
-}
-
-/** Milliseconds of a clock that never goes back. */
-function elapsed(): number {
-  return performance.now()
 }
 
 /** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */

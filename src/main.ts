@@ -6,8 +6,16 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError, limitTable } from './config.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from './protocol/messages.ts'
+import { localUrl } from './tls.ts'
 
-const DEFAULT_URL = 'http://127.0.0.1:9001'
+const { ALZY_TLS_CERT: certPath, ALZY_TLS_KEY: keyPath = '' } = process.env
+/** Where the settings of a hub with TLS are in the environment, commands reach it by them as well. */
+const DEFAULT_URL = certPath
+  ? localUrl(process.env.ALZY_HOST || '127.0.0.1', Number(process.env.ALZY_PORT) || 9001, {
+      certPath,
+      keyPath,
+    })
+  : 'http://127.0.0.1:9001'
 const DEFAULT_DATA_DIR = './.alzy'
 const SECOND_SIGNAL_EXIT = 130
 const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }

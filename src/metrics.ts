@@ -10,7 +10,7 @@ const COUNTS = {
   framesReceived: 'Frames from devices',
   pointsReceived: 'Points in them',
   pointsStored: 'Points that were new in the database',
-  pointsDuplicate: 'Points that the database had already',
+  pointsDuplicate: 'Points that the database had already: sent again, or by a write whose answer was lost',
   pointsRejectedCoordinate: 'Points rejected: coordinate out of range',
   pointsRejectedFuture: 'Points rejected: more than 24 h ahead of the hub',
   pointsRejectedTooOld: 'Points rejected: too old',
@@ -32,6 +32,10 @@ const COUNTS = {
   authRefused: 'AUTHs with a token that is refused, or of somebody else',
   framesMalformed: 'Frames that are not of the protocol',
   limitsExceeded: 'Connections closed for exceeding a window or a rate',
+  windowsExceeded: 'Devices among them that exceeded their window',
+  deviceRatesExceeded: 'Devices among them that sent too many frames, points or sessions',
+  viewerRatesExceeded: 'Viewers and admins among them that sent too many frames',
+  userSocketsRefused: 'Viewers and admins closed because their user had too many sockets',
   takeovers: 'Connections replaced by a newer one of the same device',
   devicesPaired: 'Pairing tokens redeemed',
   pairingsRefused: 'Tries to redeem a pairing token that is unknown, used or expired',
@@ -40,12 +44,26 @@ const COUNTS = {
   keysTrusted: 'HELLOs with a key that the hub remembers, which the database is asked about afterwards',
   reads: 'Statements of everything but the writer',
   connectionsRefused: 'Upgrades refused because the hub was full',
+  socketsRefusedWaiting: 'Upgrades refused because too many sockets waited for their WELCOME',
+  socketsRefusedAddressFull: 'Upgrades refused because their address had too many sockets',
+  socketsRefusedAddressWaiting:
+    'Upgrades refused because too many sockets of their address waited for a WELCOME',
+  socketsRefusedAddressRate: 'Upgrades refused because too many came from their address',
+  connectionsDropped: 'Connections closed at once because there were too many in all',
+  connectionsDroppedAddress: 'Connections closed at once because too many came from their address',
+  originsRefused: 'Upgrades and requests of browsers whose origin is not allowed',
   httpRequests: 'HTTP requests',
   exports: 'Answers of any length: tracks and lists of points',
   exportsBroken: 'Of those that had begun, broken off because the database failed',
   exportsLeft: 'Of those, left by whoever had asked',
   exportsStalled: 'Of those, ended because nobody read on',
   pointPages: 'Pages of points read for them',
+  requestsRefused: 'HTTP requests refused because too many came from their address',
+  bodiesTooLarge: 'HTTP requests whose body was too large',
+  bodiesTooSlow: 'HTTP requests whose body took too long',
+  pointsExpired: 'Points deleted because they were older than the retention limit',
+  sessionsExpired: 'Sessions deleted because they were older and had no points left',
+  rejectedPointsExpired: 'Dead letters deleted because they were older than the retention limit',
   handlerFaults: 'Faults of our own in a handler; each closed one connection',
 } as const
 
@@ -63,7 +81,26 @@ export const GAUGES = {
   devicesHeld: 'Devices in memory, connected or not',
   exportsOpen: 'Answers of any length that are under way',
   lanesAway: 'Writer lanes whose database is away',
+  httpConnections: 'Connections that are no WebSocket, or not yet',
+  waitingSockets: 'Sockets that wait for their WELCOME',
+  addressesHeld: 'Addresses whose connections and requests are counted',
+  retentionDevices: 'Devices that retention has looked at since it began anew; 0 while it rests',
+  retentionFinishedMs: 'When retention was last through with all devices, in ms since 1970; 0: never',
+  certificateExpiresMs: 'When the certificate in use ends, in ms since 1970; 0: no TLS by the hub',
 } as const
+
+/** What is counted when something is refused, by the reason. */
+export const REFUSAL_COUNTS = {
+  routeFull: 'connectionsRefused',
+  crowded: 'socketsRefusedWaiting',
+  addressFull: 'socketsRefusedAddressFull',
+  addressWaiting: 'socketsRefusedAddressWaiting',
+  addressRate: 'socketsRefusedAddressRate',
+  origin: 'originsRefused',
+  requestRate: 'requestsRefused',
+  bodySize: 'bodiesTooLarge',
+  bodyTime: 'bodiesTooSlow',
+} as const satisfies Record<string, keyof typeof COUNTS>
 
 /** Distributions, with the unit in the name. */
 const SPANS = {
@@ -73,7 +110,7 @@ const SPANS = {
     buckets: [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000],
   },
   ackMs: {
-    help: 'Time from receiving a frame to its ACK',
+    help: 'Time from receiving a frame to its ACK, of the oldest frame that an ACK covers',
     buckets: [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000],
   },
 } as const

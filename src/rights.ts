@@ -8,6 +8,8 @@ import { type Grant, survives, type Withdrawal } from './core/grant.ts'
 export interface RightsOptions {
   /** Those of the grants that are good no more; rejects when the database is away. */
   readWithdrawn: (grants: readonly Grant[]) => Promise<ReadonlyMap<Grant, Withdrawal>>
+  /** A look was answered, and acted upon. */
+  onAnswer: () => void
 }
 
 /** Closes the socket. */
@@ -20,7 +22,7 @@ interface Held {
 
 export type Rights = ReturnType<typeof createRights>
 
-export function createRights({ readWithdrawn }: RightsOptions) {
+export function createRights({ readWithdrawn, onAnswer }: RightsOptions) {
   const held = new Set<Held>()
   let isChecking = false
   return { hold, check, userChanged, shareEnded }
@@ -44,6 +46,7 @@ export function createRights({ readWithdrawn }: RightsOptions) {
         // Who came during the read is as HELLO found them, and who left needs no word.
         if (why !== undefined && held.has(entry)) entry.withdraw(why)
       }
+      onAnswer()
     } finally {
       isChecking = false
     }

@@ -2,35 +2,69 @@
 import type { Backlog } from './core/backlog.ts'
 import { type Device, endIdleSessions, type KnownDevice } from './core/device.ts'
 import type { Fleet } from './core/fleet.ts'
+import type { Session } from './core/sessions.ts'
 
 export interface SweepOptions<Owner> {
   fleet: Fleet
   backlog: Backlog<Owner>
-  /** Devices with idle sessions, as the database sees it, so many at most. */
-  findIdle: (nowMs: number, countMax: number) => Promise<number[]>
+  /** Devices that may have idle sessions, as the database sees it: by id, after `after`, so many at most. */
+  findIdle: (nowMs: number, countMax: number, after: number) => Promise<number[]>
+  /** Looks for the last points of sessions, and tells them. */
+  findLastPoints: (sessions: readonly Session[]) => Promise<void>
   readDevice: (id: number) => Promise<(KnownDevice & { isActive: boolean }) | undefined>
   now: () => number
 }
 
 const DEVICES_PER_SWEEP_MAX = 500
 
-export function createSweep<Owner>({ fleet, backlog, findIdle, readDevice, now }: SweepOptions<Owner>) {
+export function createSweep<Owner>(options: SweepOptions<Owner>) {
+  const { fleet, backlog, now } = options
+  let isSweeping = false
+  let after = 0
   return sweep
 
-  /** Rejects when the database is away; the next one makes up for it. */
+  /** Rejects when the database is away; the next one makes up for it. One at a time: nothing where one is under way. */
   async function sweep(): Promise<void> {
-    for (const device of [...fleet.all()]) endIdle(device)
-    for (const id of await findIdle(now(), DEVICES_PER_SWEEP_MAX)) {
-      // In memory the device's own clockwork above has decided already.
+    if (isSweeping) return
+    isSweeping = true
+    try {
+      for (const device of [...fleet.all()]) endIdle(device)
+      for (const device of [...fleet.all()]) await look(device)
+      await sweepOthers()
+    } finally {
+      isSweeping = false
+    }
+  }
+
+  /** Devices that are not in memory, where the device's own clockwork above has decided already. */
+  async function sweepOthers(): Promise<void> {
+    const ids = await options.findIdle(now(), DEVICES_PER_SWEEP_MAX, after)
+    after = ids.length < DEVICES_PER_SWEEP_MAX ? 0 : ids.at(-1)!
+    for (const id of ids) {
       if (fleet.get(id) !== undefined) continue
-      const known = await readDevice(id)
+      const known = await options.readDevice(id)
       if (known === undefined) continue
       const device = fleet.hold(known, now())
       // Its sessions end, but nothing of it goes live (D13).
       if (!known.isActive) device.isGone = true
-      endIdle(device)
-      fleet.release(device)
+      try {
+        endIdle(device)
+        await look(device)
+      } finally {
+        fleet.release(device)
+      }
     }
+  }
+
+  /** Looks for what has to be known before sessions of the device may end, and ends them. */
+  async function look(device: Device): Promise<void> {
+    const unknown = device.book.sessions.filter(
+      ({ id, status, isLastKnown }) => id !== 0 && status !== 'ended' && !isLastKnown,
+    )
+    if (unknown.length === 0) return
+    await options.findLastPoints(unknown)
+    // It may have been forgotten meanwhile, and read again.
+    if (fleet.get(device.id) === device) endIdle(device)
   }
 
   function endIdle(device: Device): void {

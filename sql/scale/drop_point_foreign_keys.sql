@@ -3,9 +3,10 @@
 -- When   the server's processor, not its disk, is what bounds the rate of writing (see the hub's /metrics and top), and
 --        the database never fails over to a replica that may be behind.
 -- Cost   nothing keeps a point from referring to a device or a session that is not there. The hub writes sessions
---        before their points and deletes neither, so that this happens in one way only: a failover to a replica that
---        was behind loses sessions, and without the keys the hub does not notice. Points of those sessions are kept
---        and found by device and time, but by no session, or by one of another device that was given the same id.
+--        before their points, and deletes one only a day after the retention limit of its last point, so that this
+--        happens in one way only: a failover to a replica that was behind loses sessions, and without the keys the
+--        hub does not notice. Points of those sessions are kept and found by device and time, but by no session, or
+--        by one of another device that was given the same id.
 -- How    psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -f sql/scale/drop_point_foreign_keys.sql
 --        The hub may go on running; it waits for milliseconds. It works with partitioned points as well.
 -- Back   alter table points add foreign key (device_id) references devices (id) not valid;

@@ -2,7 +2,7 @@
 --
 -- When   from about 50 million points on (12 GB or more), or when old points are to be deleted: dropping a month takes
 --        milliseconds, and gives its space back, where a delete takes hours and does not. Smaller tables are faster
---        as they are.
+--        as they are. ALZY_RETENTION_DAYS works all the same, and finds nothing to do in months that are gone.
 -- Cost   inserts take a few per cent longer; whoever asks for the last position of a device looks into the index of
 --        every month; the primary key of points becomes (id, recorded_at). Nothing refers to it.
 -- How    psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -f sql/scale/partition_points.sql
@@ -49,6 +49,7 @@ alter table points_first add constraint points_first_pkey primary key using inde
 alter table points_first rename constraint points_device_id_recorded_at_key to points_first_device_id_recorded_at_key;
 alter index points_recorded_at rename to points_first_recorded_at;
 alter index if exists points_geom rename to points_first_geom;
+alter index if exists points_session rename to points_first_session;
 
 -- Columns, defaults, checks and all the rest, whatever later migrations have added to it.
 create table points (like points_first including all excluding indexes) partition by range (recorded_at);
@@ -59,6 +60,7 @@ alter table points add constraint points_device_id_recorded_at_key unique (devic
 create index points_recorded_at on points using brin (recorded_at) with (pages_per_range = 32, autosummarize = on);
 -- Each of these is there unless somebody has dropped it.
 select 'create index points_geom on points using spgist (geom)' where to_regclass('points_first_geom') is not null \gexec
+select 'create index points_session on points (session_id)' where to_regclass('points_first_session') is not null \gexec
 select format('alter table points add constraint %I %s', conname, pg_get_constraintdef(oid))
 from pg_constraint where conrelid = 'points_first'::regclass and contype = 'f' \gexec
 

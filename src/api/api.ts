@@ -1,8 +1,9 @@
 /** The HTTP API: every route there is. */
+import type { Audit } from '../audit.ts'
 import type { Directory } from '../core/directory.ts'
 import type { Identify } from '../identity.ts'
 import type { Tokens } from '../tokens.ts'
-import { createIdentify } from './caller.ts'
+import { auditing, createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
 import { type ErrorsOptions, errorRoutes } from './errors.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
@@ -31,6 +32,7 @@ export interface ApiOptions
   identify: Identify
   /** A user shows a token for the first time. */
   onLogin: (userId: number) => void
+  audit: Audit
 }
 
 export function createApi(options: ApiOptions): Handlers {
@@ -46,5 +48,6 @@ export function createApi(options: ApiOptions): Handlers {
     ...errorRoutes(options),
   ]
   const described = [...routes, openApiRoute(routes)]
-  return handlersOf(described, createIdentify(options.identify, options.onLogin))
+  const identify = auditing(createIdentify(options.identify, options.onLogin), options.audit)
+  return handlersOf(described, identify, options.audit.act)
 }

@@ -1,6 +1,7 @@
 /** Who sent a request, from its token; what they may do is the database's word. */
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { Actor, Audit } from '../audit.ts'
 import type { DeviceRow, Directory, UserRow } from '../core/directory.ts'
 import type { Identify as IdentifyToken } from '../identity.ts'
 import { Problem } from './message.ts'
@@ -8,8 +9,8 @@ import { Problem } from './message.ts'
 /** Whoever sent the request. The operator holds the hub's secret and may do what an admin may. */
 export type Caller = { user: UserRow; isAdmin: boolean } | { user: null; isAdmin: true }
 
-/** Throws Problem for a token that is missing, expired or refused. */
-export type Identify = (token: string | null) => Promise<Caller>
+/** Throws Problem for a token that is missing, expired or refused. `address` is where it came from. */
+export type Identify = (token: string | null, address: string) => Promise<Caller>
 
 /** Tokens whose first use was noted; one that was forgotten is noted again, which does no harm. */
 const TOKENS_NOTED_MAX = 10_000
@@ -43,6 +44,26 @@ export function createIdentify(identify: IdentifyToken, onLogin: (userId: number
     noted.set(key, true)
     return !isNoted
   }
+}
+
+/** `identify`, with its admins and its refusals in the audit trail. */
+export function auditing(identify: Identify, audit: Pick<Audit, 'adminLogin' | 'refused'>): Identify {
+  return async (token, address) => {
+    try {
+      const caller = await identify(token, address)
+      if (caller.isAdmin) audit.adminLogin(actorOf(caller, address), 'http')
+      return caller
+    } catch (error) {
+      // Without a token nothing was shown that could be refused.
+      if (token !== null && error instanceof Problem && error.status === 401) audit.refused('token', address)
+      throw error
+    }
+  }
+}
+
+/** Who did something; null is nobody who has logged in. */
+export function actorOf(caller: Caller | null, address: string): Actor {
+  return { by: caller === null ? null : (caller.user?.id ?? 'operator'), address }
 }
 
 /** Whose devices are meant: the caller's own, or for an admin anyone's; null is everyone's. */

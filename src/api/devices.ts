@@ -1,5 +1,6 @@
 /** Devices, their keys and pairing tokens: a user's own, and for admins everyone's. */
 import { z } from 'zod'
+import type { Act } from '../audit.ts'
 import type { DeviceRow, Directory } from '../core/directory.ts'
 import { createDeviceKey } from '../deviceKey.ts'
 import { createPairingToken, pairingUrlOf } from '../pairingToken.ts'
@@ -92,7 +93,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
           ? (await giveKey(device.id)).answer
           : await givePairing(device.id, request.baseUrl)
         options.onDevice(answer.device)
-        return { status: 201, json: answer }
+        return { status: 201, json: answer, act: ['device.added', { deviceId: device.id }] }
       },
     }),
     route({
@@ -121,7 +122,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         if (device === null) throw new Problem(404, 'there is no such device')
         if (device.isActive) options.onDevice(device)
         else options.onDeviceGone(device)
-        return { status: 200, json: device }
+        return { status: 200, json: device, act: actOf(device.id, body.isActive) }
       },
     }),
     route({
@@ -135,7 +136,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         const device = await ownDevice(directory, caller, parameters.id)
         if (!(await directory.deleteDevice(device.id))) throw new Problem(404, 'there is no such device')
         options.onDeviceGone(device)
-        return { status: 204 }
+        return { status: 204, act: ['device.deleted', { deviceId: device.id }] }
       },
     }),
     route({
@@ -149,7 +150,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         await ownDevice(directory, caller, parameters.id)
         const { answer, keyHash } = await giveKey(parameters.id)
         options.onDeviceKey(answer.device, keyHash)
-        return { status: 201, json: answer }
+        return { status: 201, json: answer, act: ['device.keyReplaced', { deviceId: parameters.id }] }
       },
     }),
     route({
@@ -180,4 +181,9 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
       throw new Problem(409, 'the device or its user is deactivated: activate it, then pair it')
     return { ...pairing, pairingToken, pairingUrl: pairingUrlOf(baseUrl, pairingToken) }
   }
+}
+
+function actOf(deviceId: number, isActive: boolean | undefined): Act | null {
+  if (isActive === undefined) return null
+  return [isActive ? 'device.activated' : 'device.deactivated', { deviceId }]
 }

@@ -1,4 +1,5 @@
 /** A request, read to its end, and its answer, as the API sees them: without a server. */
+import type { Act } from '../audit.ts'
 
 export interface Request {
   method: string
@@ -18,11 +19,15 @@ export interface Request {
   parameters: Readonly<Record<string, string>>
 }
 
-export type Answer =
+export type Answer = (
   | { status: number; json: unknown }
   | { status: number; text: string; contentType: string }
   | { status: 204 }
   | StreamedAnswer
+) & {
+  /** What was done, where the audit trail has to hold it. */
+  act?: Act | null
+}
 
 /**
  * An answer of any length. Its text is asked for piece by piece, as fast as whoever asked takes it, and no more of it

@@ -3,6 +3,7 @@
  * is answered alike, for about the same work, and guessing is limited. Where tokens come from: devices.ts.
  */
 import { z } from 'zod'
+import { blockOf } from '../addresses.ts'
 import type { DeviceRow, Directory, Redemption } from '../core/directory.ts'
 import { createTries } from '../core/tries.ts'
 import { createDeviceKey, createDeviceSecret, DEVICE_SECRET } from '../deviceKey.ts'
@@ -66,7 +67,7 @@ export function pairingRoutes(options: PairingOptions): Route[] {
   ]
 
   function takeTry(address: string): void {
-    const taken = tries.take(address, now())
+    const taken = tries.take(blockOf(address), now())
     if (taken === 'taken') return
     counts[taken === 'network' ? 'pairingTriesLimited' : 'pairingTriesLimitedInAll'] += 1
     const perMin = taken === 'network' ? limits.pairingTriesPerMin : limits.pairingTriesPerMinInAll

@@ -3,7 +3,8 @@
  * document that describes it read the same table, so they cannot disagree.
  */
 import { z } from 'zod'
-import type { Caller, Identify } from './caller.ts'
+import type { Act, Actor } from '../audit.ts'
+import { actorOf, type Caller, type Identify } from './caller.ts'
 import { type Answer, type Handler, type Handlers, Problem, type Request } from './message.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
@@ -59,18 +60,27 @@ export function route<A extends Access, P = unknown, Q = unknown, B = unknown>(
 }
 
 /** Throws Problem for whatever is wrong with a request, before the route hears of it. */
-export function handlersOf(routes: readonly Route[], identify: Identify): Handlers {
+export function handlersOf(
+  routes: readonly Route[],
+  identify: Identify,
+  onAct: (act: Act, actor: Actor) => void,
+): Handlers {
   return Object.fromEntries(
     routes.map((one): [string, Handler] => [
       `${one.method} ${one.path}`,
-      async (request) => one.handle(await read(one, request, identify)),
+      async (request) => {
+        const input = await read(one, request, identify)
+        const answer = await one.handle(input)
+        if (answer.act != null) onAct(answer.act, actorOf(input.caller, request.address))
+        return answer
+      },
     ]),
   )
 }
 
 async function read(one: Route, request: Request, identify: Identify) {
   return {
-    caller: await admit(one.access, request.token, identify),
+    caller: await admit(one.access, request, identify),
     parameters: parse(one.parameters ?? NOTHING, request.parameters),
     query: parse(one.query ?? NOTHING, fieldsOf(request.query)),
     body: parse(one.body ?? NO_BODY, request.body),
@@ -88,9 +98,13 @@ function fieldsOf(query: URLSearchParams): Record<string, string | string[]> {
   )
 }
 
-async function admit(access: Access, token: string | null, identify: Identify): Promise<Caller | null> {
+async function admit(
+  access: Access,
+  { token, address }: Request,
+  identify: Identify,
+): Promise<Caller | null> {
   if (access === 'public') return null
-  const caller = await identify(token)
+  const caller = await identify(token, address)
   if (access === 'user' && caller.user === null) throw new Problem(403, 'the operator is not a user')
   if (access === 'admin' && !caller.isAdmin) throw new Problem(403, 'only admins may do this')
   return caller

@@ -74,7 +74,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
       handle: async ({ body: { email, name: given, role } }) => {
         const user = await directory.insertUser({ email, name: given ?? email.split('@')[0]!, role })
         if (user === null) throw new Problem(409, `there is a user with the address ${email}`)
-        return { status: 201, json: user }
+        return { status: 201, json: user, act: ['user.added', { userId: user.id, role }] }
       },
     }),
     route({
@@ -110,7 +110,8 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
         const user = await directory.findUser(parameters.id)
         if (!user?.isActive) throw new Problem(404, 'there is no such user')
         const { token, expiresMs } = await tokens.issue(user.id, body.ttlS, now())
-        return { status: 201, json: { token, expiresAt: new Date(expiresMs).toISOString() } }
+        const json = { token, expiresAt: new Date(expiresMs).toISOString() }
+        return { status: 201, json, act: ['token.issued', { userId: user.id }] }
       },
     }),
   ]

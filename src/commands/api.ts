@@ -15,6 +15,8 @@ export class ApiError extends Error {
   }
 }
 
+/** How OpenSSL says that it does not know an issuer. */
+const UNTRUSTED = /SELF_SIGNED_CERT|UNABLE_TO_(?:GET_ISSUER|VERIFY_LEAF)|CERT_UNTRUSTED/
 const ANSWER_TIMEOUT_MS = 30_000
 
 /** `baseUrl` is the hub's, like http://127.0.0.1:9001 (`ws:` will do); `token` goes into every request. */
@@ -80,6 +82,12 @@ export function createApi(baseUrl: string, token: string) {
       throw new ApiError(`the hub at ${base} did not answer within ${ANSWER_TIMEOUT_MS / 1_000} s`, null)
     }
     const reason = cause?.code ?? cause?.message ?? message
+    if (UNTRUSTED.test(reason)) {
+      throw new ApiError(
+        `the certificate of ${base} is not trusted here (${reason}): NODE_EXTRA_CA_CERTS names the file of its issuer`,
+        null,
+      )
+    }
     throw new ApiError(`hub not reachable at ${base} (${reason}): is it running?`, null)
   }
 }

@@ -1,8 +1,7 @@
 /** `alzy demo`: the hub with a demo user, whose devices replay recorded tracks as if they happened now. */
-import type { Config } from '../config.ts'
 import type { UserRow } from '../core/directory.ts'
 import { createDemoFleet } from '../demo/fleet.ts'
-import type { Hub } from '../hub.ts'
+import { localUrl } from '../tls.ts'
 import { createTokens, readSecret } from '../tokens.ts'
 import { type Api, createApi } from './api.ts'
 import { openKeys } from './keys.ts'
@@ -18,7 +17,7 @@ const TOKEN_TTL_S = 24 * 3_600
 /** Resolves with the exit code, as `serve` does. */
 export function demo(io: DemoIo): Promise<number> {
   return serve(io, async (hub, config) => {
-    const url = `http://${hostOf(config)}:${hub.port}`
+    const url = localUrl(config.host, hub.port, config.tls)
     const secret = config.secret ?? (await readSecret(config.dataDir))
     const operator = await createTokens(secret, config.limits).issueOperator(Date.now())
     const api = createApi(url, operator.token)
@@ -32,13 +31,13 @@ export function demo(io: DemoIo): Promise<number> {
       deviceKeyFor: async (name, color, platform) => (await keys.keyFor(name, color, platform)).deviceKey,
       onProblem: io.stderr,
     })
-    tell(io, url, hub, fleet.devices, token)
+    tell(io, url, fleet.devices, token)
     return fleet.close
   })
 }
 
-function tell(io: DemoIo, url: string, hub: Hub, devices: readonly string[], token: string): void {
-  const elsewhere = hub.port === 9001 ? '' : ` --url ${url}`
+function tell(io: DemoIo, url: string, devices: readonly string[], token: string): void {
+  const elsewhere = url === 'http://127.0.0.1:9001' ? '' : ` --url ${url}`
   io.stdout('')
   io.stdout(`Moving on ${url} as ${EMAIL}: ${devices.length} devices`)
   for (const name of devices) io.stdout(`  ${name}`)
@@ -53,11 +52,4 @@ function tell(io: DemoIo, url: string, hub: Hub, devices: readonly string[], tok
 async function demoUser(api: Api): Promise<UserRow> {
   const found = await api.listed<UserRow>(`/v1/users?email=${EMAIL}`, 'users')
   return found[0] ?? api.request<UserRow>('POST', '/v1/users', { email: EMAIL, name: 'Demo' })
-}
-
-/** Where the hub itself is reached from its own machine. */
-function hostOf(config: Config): string {
-  if (config.host === '0.0.0.0') return '127.0.0.1'
-  if (config.host === '::') return '[::1]'
-  return config.host.includes(':') ? `[${config.host}]` : config.host
 }

@@ -3,6 +3,7 @@ import { type Config, ConfigError, parseConfig } from '../config.ts'
 import type { Hub } from '../hub.ts'
 import { createLog } from '../log.ts'
 import { StartError } from '../store/startError.ts'
+import { tlsProblems } from '../tls.ts'
 
 export interface ServeIo {
   env: Readonly<Record<string, string | undefined>>
@@ -22,6 +23,8 @@ export async function serve(
   let config: Config
   try {
     config = parseConfig(io.env)
+    const problems = config.tls === null ? [] : tlsProblems(config.tls)
+    if (problems.length > 0) throw new ConfigError(problems)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     for (const problem of error.problems) io.stderr(problem)

@@ -60,13 +60,16 @@ export function createBacklog<Owner>(lanes: number) {
     wakers[lane]?.()
   }
 
-  /** The oldest entries of a lane, whole frames, up to `rowsMax` rows (or a single larger frame). */
+  /**
+   * The oldest entries of a lane, whole frames, up to `rowsMax` rows (or a single larger frame). A frame without points
+   * counts as one: it has a session to write.
+   */
   function take(lane: number, rowsMax: number): Entry<Owner>[] {
     const queue = waiting[lane]!
     let rows = 0
     let count = 0
     while (count < queue.length) {
-      rows += queue[count]!.kept.count
+      rows += Math.max(1, queue[count]!.kept.count)
       if (count > 0 && rows > rowsMax) break
       count += 1
     }

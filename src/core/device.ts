@@ -36,6 +36,8 @@ import {
 } from './sessions.ts'
 
 export interface DeviceLimits extends SessionLimits {
+  /** Points older than this are refused; none or null: none is. */
+  retentionMs?: number | null
   liveAgeMs: number
   deviceFramesPerS: number
   deviceFramesBurst: number
@@ -199,29 +201,32 @@ export function isWithinRates(device: Device, points: number, nowMs: number): bo
   )
 }
 
-export function keepPoints(
-  device: Device,
-  frame: PointsFrame,
-  nowMs: number,
-  { liveAgeMs }: DeviceLimits,
-): Kept {
+export function keepPoints(device: Device, frame: PointsFrame, nowMs: number, limits: DeviceLimits): Kept {
   const kept = nothingKept(frame.values)
-  const refusal = frame.session === null ? null : timeReason(frame.session, nowMs)
+  const oldestMs = oldestOf(nowMs, limits)
+  const refusal = frame.session === null ? null : sessionReason(device, frame.session, nowMs, oldestMs)
   if (refusal !== null) return refuseFrame(frame, refusal, kept)
 
   const explicit = frame.session === null ? null : device.book.named(frame.session, nowMs, kept.changed)
   if (explicit !== null) noteChange(kept, explicit)
   for (let index = 0; index * POINT_STRIDE < frame.values.length; index++) {
-    keepPoint(device, frame, index, explicit, nowMs, kept)
+    keepPoint(device, frame, index, explicit, nowMs, oldestMs, kept)
   }
-  chooseLive(device, kept, nowMs, liveAgeMs)
+  chooseLive(device, kept, nowMs, limits.liveAgeMs)
   finish(device, kept, nowMs)
   return kept
 }
 
-export function keepSessionOp(device: Device, frame: SessionFrame, nowMs: number): Kept {
+export function keepSessionOp(
+  device: Device,
+  frame: SessionFrame,
+  nowMs: number,
+  limits: Pick<DeviceLimits, 'retentionMs'> = {},
+): Kept {
   const kept = nothingKept(new Float64Array(0))
-  const refusal = timeReason(frame.session, nowMs) ?? timeReason(frame.atMs, nowMs)
+  const oldestMs = oldestOf(nowMs, limits)
+  const refusal =
+    sessionReason(device, frame.session, nowMs, oldestMs) ?? timeReason(frame.atMs, nowMs, oldestMs)
   if (refusal !== null) {
     kept.rejected = added(kept.rejected, [frame.seq, WHOLE_FRAME, refusal])
     return kept
@@ -259,12 +264,13 @@ function keepPoint(
   index: number,
   explicit: Session | null,
   nowMs: number,
+  oldestMs: number,
   kept: Kept,
 ): void {
   const { values } = frame
   const from = index * POINT_STRIDE
   const recordedMs = values[from]!
-  const reason = fieldReason(values, from) ?? timeReason(recordedMs, nowMs)
+  const reason = fieldReason(values, from) ?? timeReason(recordedMs, nowMs, oldestMs)
   if (reason !== null) {
     reject(frame, index, reason, kept)
     return
@@ -296,9 +302,25 @@ function isOutside(value: number, min: number, max: number): boolean {
   return value < min || value > max
 }
 
-function timeReason(ms: number, nowMs: number): Reason | null {
+function timeReason(ms: number, nowMs: number, oldestMs: number): Reason | null {
   if (ms > nowMs + RECORDED_AHEAD_MS_MAX) return REASON.future
-  return ms < RECORDED_MS_MIN ? REASON.tooOld : null
+  return ms < oldestMs ? REASON.tooOld : null
+}
+
+/** A session that is still open may have started before what is kept: its new points must not be lost for that. */
+function sessionReason(device: Device, startedMs: number, nowMs: number, oldestMs: number): Reason | null {
+  const isOpen = startedMs >= RECORDED_MS_MIN && device.book.isOpen(startedMs)
+  return timeReason(startedMs, nowMs, isOpen ? RECORDED_MS_MIN : oldestMs)
+}
+
+/** No time before this is accepted. */
+function oldestOf(nowMs: number, { retentionMs }: Pick<DeviceLimits, 'retentionMs'>): number {
+  return retentionMs == null ? RECORDED_MS_MIN : Math.max(RECORDED_MS_MIN, nowMs - retentionMs)
+}
+
+/** A newest point that is older than what is kept is forgotten with the rest. */
+export function forgetOld(device: Device, oldestMs: number): void {
+  if (device.newest !== null && device.newest.values[0]! < oldestMs) device.newest = null
 }
 
 function reject(frame: PointsFrame, index: number, reason: Reason, kept: Kept): void {

@@ -20,6 +20,8 @@ export interface Session {
   /** Span of its points as far as known; empty when `firstMs` > `lastMs`. */
   firstMs: number
   lastMs: number
+  /** False when the store may have later points of it that nobody here has seen, until it has looked (`learnLast`). */
+  isLastKnown: boolean
   /** Hub's clock at the last point or op. */
   touchedMs: number
   /** Made here, and counted against the device's rate of new sessions. */
@@ -27,6 +29,8 @@ export interface Session {
   /** Grows with every change that the store has to learn. */
   revision: number
   storedRevision: number
+  /** All of its device's, in the book that it is in. */
+  siblings: Session[]
 }
 
 /** A session as the database has it. */
@@ -59,7 +63,8 @@ export function createSessionBook(
   known: readonly Session[],
 ) {
   const sessions = [...known]
-  return { named, forPoint, addPoint, endIdle, sessions: sessions as readonly Session[] }
+  for (const session of sessions) session.siblings = sessions
+  return { named, isOpen, forPoint, addPoint, endIdle, sessions: sessions as readonly Session[] }
 
   /** The session that a device calls by its start. Pushes to `created` when it is new here. */
   function named(startedMs: number, nowMs: number, created: Session[]): Session {
@@ -73,13 +78,18 @@ export function createSessionBook(
     return found
   }
 
+  function isOpen(startedMs: number): boolean {
+    const found = startedAt(startedMs)
+    return found !== undefined && found.status !== 'ended'
+  }
+
   /** The session of a point that names none (D3). `changed` receives sessions that this created or ended. */
   function forPoint(recordedMs: number, nowMs: number, changed: Session[]): Session {
     const found = openExplicit(recordedMs) ?? nearbyAutomatic(recordedMs)
     if (found !== null) return found
     for (const session of sessions) {
       // The device has moved on, so what it did before is over.
-      const isOver = session.lastMs + limits.sessionGapMs < recordedMs
+      const isOver = session.isLastKnown && session.lastMs + limits.sessionGapMs < recordedMs
       if (isOver && session.automatic && session.status !== 'ended') end(session, changed)
     }
     // A session that has ended but started at this very moment is the only one that may be called so.
@@ -143,10 +153,12 @@ export function createSessionBook(
       endedMs: null,
       firstMs: Number.POSITIVE_INFINITY,
       lastMs: Number.NEGATIVE_INFINITY,
+      isLastKnown: true,
       touchedMs: nowMs,
       isCounted: false,
       revision: 1,
       storedRevision: 0,
+      siblings: sessions,
     }
     sessions.push(session)
     created.push(session)
@@ -154,11 +166,14 @@ export function createSessionBook(
     return session
   }
 
-  /** Ends what has been idle for too long, at its last point. Returns the sessions that changed. */
+  /**
+   * Ends what has been idle for too long, at its last point; what has one that is not known, not yet. Returns the
+   * sessions that changed.
+   */
   function endIdle(nowMs: number): Session[] {
     const ended: Session[] = []
     for (const session of sessions) {
-      if (session.status === 'ended') continue
+      if (session.status === 'ended' || !session.isLastKnown) continue
       const idleMs = nowMs - Math.max(session.lastMs, session.touchedMs, session.statusMs)
       if (idleMs > (session.automatic ? limits.sessionGapMs : limits.sessionIdleMs)) end(session, ended)
     }
@@ -198,32 +213,66 @@ export function isUnstored(session: Session): boolean {
   return session.id === 0 || session.revision !== session.storedRevision
 }
 
-/** The store has written `revision` of a session; what it found there wins where it is later or final. */
-export function confirm(session: Session, stored: StoredSession, revision: number): void {
+/**
+ * The store has written `revision` of a session. What it found there came first, so it wins where it is later or
+ * final, also over an end of ours; only what changed here since is still to come. `isNew`: this write made it, so that
+ * it has no points yet.
+ */
+export function confirm(session: Session, stored: StoredSession, revision: number, isNew = false): void {
+  if (session.id !== stored.id && !isNew) session.isLastKnown = false
   session.id = stored.id
   session.storedRevision = Math.max(session.storedRevision, revision)
+  learn(session, stored, revision === session.revision)
+  const twin = session.siblings.find((other) => other !== session && other.id === session.id)
+  if (twin === undefined) return
+  join(twin, session)
+  learn(twin, stored, false)
+}
+
+function learn(session: Session, stored: StoredSession, isWritten: boolean): void {
   if (session.automatic) {
     // It was written as it is, so a later start than ours is one that could not move: another session starts then.
-    const isWritten = revision === session.revision
     if (isWritten || stored.startedMs < session.startedMs) session.startedMs = stored.startedMs
+    session.firstMs = Math.min(session.firstMs, stored.startedMs)
   }
   if (!stored.automatic) session.automatic = false
-  const isLater =
-    stored.statusMs > session.statusMs ||
-    (stored.statusMs === session.statusMs && stored.statusOp > session.statusOp)
-  if (session.status !== 'ended' && (stored.status === 'ended' || isLater)) {
+  if (stored.status === 'ended' || isLater(stored, session)) {
     session.status = stored.status
     session.statusMs = stored.statusMs
     session.statusOp = stored.statusOp
+    session.endedMs = stored.endedMs
   }
-  if (session.status === 'ended') {
-    session.endedMs = Math.max(
-      session.endedMs ?? session.startedMs,
-      stored.endedMs ?? session.startedMs,
-      session.lastMs,
-    )
-    // Points had moved an end that only the store knew.
-    if (session.endedMs > (stored.endedMs ?? Number.POSITIVE_INFINITY)) session.revision += 1
+  if (stored.status === 'ended') {
+    // Its end lies behind all points that are stored, and those that are not may have moved it.
+    session.isLastKnown = true
+    session.endedMs = Math.max(stored.endedMs!, session.lastMs)
+    if (session.endedMs > stored.endedMs!) session.revision += 1
+  }
+}
+
+function isLater(one: StoredSession, other: Session): boolean {
+  return one.statusMs > other.statusMs || (one.statusMs === other.statusMs && one.statusOp > other.statusOp)
+}
+
+/** Two of a book turn out to be one session of the store: the later one leaves, and frames under way still know it. */
+function join(twin: Session, session: Session): void {
+  const { siblings } = session
+  if (siblings.includes(session)) siblings.splice(siblings.indexOf(session), 1)
+  twin.firstMs = Math.min(twin.firstMs, session.firstMs)
+  twin.lastMs = Math.max(twin.lastMs, session.lastMs)
+  twin.touchedMs = Math.max(twin.touchedMs, session.touchedMs)
+  twin.isLastKnown &&= session.isLastKnown
+}
+
+/** The store has looked for the last point of a session, and tells when it was recorded and received; null: it has none. */
+export function learnLast(session: Session, last: { recordedMs: number; receivedMs: number } | null): void {
+  session.isLastKnown = true
+  if (last === null) return
+  session.lastMs = Math.max(session.lastMs, last.recordedMs)
+  session.touchedMs = Math.max(session.touchedMs, last.receivedMs)
+  if (session.endedMs !== null && session.lastMs > session.endedMs) {
+    session.endedMs = session.lastMs
+    session.revision += 1
   }
 }
 

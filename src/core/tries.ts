@@ -1,7 +1,6 @@
 /** How often something that could be guessed may be tried, from one place and from everywhere. It reads no clock. */
 import { LRUCache } from 'lru-cache'
 import { type Bucket, createBucket } from './bucket.ts'
-import { networkOf } from './network.ts'
 
 export interface TriesLimits {
   perMin: number
@@ -20,9 +19,10 @@ export function createTries(limits: TriesLimits) {
   const buckets = new LRUCache<string, Bucket>({ max: limits.networksMax })
   return { take }
 
-  function take(address: string, nowMs: number): Try {
+  /** `network` is what the limit counts by: see addresses.ts. */
+  function take(network: string, nowMs: number): Try {
     // Its own limit first: one place that tries too often takes nothing from the others.
-    if (!bucketOf(networkOf(address)).take(1, nowMs)) return 'network'
+    if (!bucketOf(network).take(1, nowMs)) return 'network'
     return inAll.take(1, nowMs) ? 'taken' : 'all'
   }
 

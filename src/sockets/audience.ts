@@ -5,22 +5,33 @@
 import type { Counts } from '../metrics.ts'
 import type { Peer } from './peer.ts'
 
+/** A number, since looking one up is all that most frames cost here. */
+export type Topic = number
+
 export interface Listener {
   peer: Peer
-  topics: readonly string[]
+  topics: readonly Topic[]
   /** Devices that changed since they were last in a snapshot of this viewer. */
   changed: Set<number>
 }
 
 /** Whoever watches everyone's devices. */
-export const EVERYONE = '*'
+export const EVERYONE: Topic = 0
 
-export function userTopic(userId: number): string {
-  return `u${userId}`
+export function userTopic(userId: number): Topic {
+  return userId * 2
 }
 
-export function deviceTopic(deviceId: number): string {
-  return `d${deviceId}`
+export function deviceTopic(deviceId: number): Topic {
+  return deviceId * 2 + 1
+}
+
+/** The viewers of a topic. */
+interface Circle {
+  /** The topic as the server calls it. */
+  name: string
+  live: Set<Listener>
+  lagging: Set<Listener>
 }
 
 /** The part of the server that is needed here. */
@@ -31,60 +42,67 @@ export interface Publisher {
 }
 
 export function createAudience(publisher: Publisher, counts: Counts) {
-  // Empty sets are removed, so both maps hold no more than the topics of the viewers that are there.
-  const live = new Map<string, Set<Listener>>()
-  const lagging = new Map<string, Set<Listener>>()
+  // Empty circles are removed, so there are no more than topics of the viewers that are there.
+  const circles = new Map<Topic, Circle>()
   return { enter, goLive, leaveLive, leave, publish, tellLagging, isWatched }
 
   /** The viewer has a subscription and waits for its snapshot. */
   function enter(listener: Listener): void {
-    for (const topic of listener.topics) add(lagging, topic, listener)
+    for (const topic of listener.topics) circleOf(topic).lagging.add(listener)
   }
 
   function goLive(listener: Listener): void {
     publisher.flush()
     for (const topic of listener.topics) {
-      remove(lagging, topic, listener)
-      add(live, topic, listener)
-      listener.peer.join(topic)
+      const circle = circleOf(topic)
+      circle.lagging.delete(listener)
+      circle.live.add(listener)
+      listener.peer.join(circle.name)
     }
   }
 
   function leaveLive(listener: Listener): void {
     publisher.flush()
     for (const topic of listener.topics) {
-      remove(live, topic, listener)
-      add(lagging, topic, listener)
-      listener.peer.leave(topic)
+      const circle = circleOf(topic)
+      circle.live.delete(listener)
+      circle.lagging.add(listener)
+      listener.peer.leave(circle.name)
     }
   }
 
   function leave(listener: Listener): void {
     publisher.flush()
     for (const topic of listener.topics) {
-      if (remove(live, topic, listener)) listener.peer.leave(topic)
-      remove(lagging, topic, listener)
+      const circle = circles.get(topic)
+      if (circle === undefined) continue
+      if (circle.live.delete(listener)) listener.peer.leave(circle.name)
+      circle.lagging.delete(listener)
+      if (circle.live.size + circle.lagging.size === 0) circles.delete(topic)
     }
   }
 
   /** A frame about a device: live viewers get it, the others get the device with a later snapshot. */
   function publish(userId: number, deviceId: number, frame: Uint8Array): void {
     counts.liveFrames += 1
-    for (const topic of [userTopic(userId), deviceTopic(deviceId), EVERYONE]) {
-      const listeners = live.get(topic)
-      if (listeners !== undefined) {
-        counts.deliveries += listeners.size
-        publisher.publish(topic, frame)
-      }
-      const waiting = lagging.get(topic)
-      if (waiting !== undefined) for (const listener of waiting) listener.changed.add(deviceId)
+    publishTo(circles.get(userTopic(userId)), deviceId, frame)
+    publishTo(circles.get(deviceTopic(deviceId)), deviceId, frame)
+    publishTo(circles.get(EVERYONE), deviceId, frame)
+  }
+
+  function publishTo(circle: Circle | undefined, deviceId: number, frame: Uint8Array): void {
+    if (circle === undefined) return
+    if (circle.live.size > 0) {
+      counts.deliveries += circle.live.size
+      publisher.publish(circle.name, frame)
     }
+    for (const listener of circle.lagging) listener.changed.add(deviceId)
   }
 
   /** What no snapshot can say, for viewers that are not in the live stream. */
   function tellLagging(userId: number, deviceId: number, frame: Uint8Array): void {
     for (const topic of [userTopic(userId), deviceTopic(deviceId), EVERYONE]) {
-      for (const listener of lagging.get(topic) ?? []) {
+      for (const listener of circles.get(topic)?.lagging ?? []) {
         listener.changed.delete(deviceId)
         listener.peer.send(frame)
       }
@@ -92,23 +110,17 @@ export function createAudience(publisher: Publisher, counts: Counts) {
   }
 
   function isWatched(userId: number, deviceId: number): boolean {
-    return [userTopic(userId), deviceTopic(deviceId), EVERYONE].some(
-      (topic) => live.has(topic) || lagging.has(topic),
-    )
+    return circles.has(userTopic(userId)) || circles.has(deviceTopic(deviceId)) || circles.has(EVERYONE)
+  }
+
+  function circleOf(topic: Topic): Circle {
+    let circle = circles.get(topic)
+    if (circle === undefined) {
+      circle = { name: String(topic), live: new Set(), lagging: new Set() }
+      circles.set(topic, circle)
+    }
+    return circle
   }
 }
 
 export type Audience = ReturnType<typeof createAudience>
-
-function add(map: Map<string, Set<Listener>>, topic: string, listener: Listener): void {
-  const listeners = map.get(topic)
-  if (listeners === undefined) map.set(topic, new Set([listener]))
-  else listeners.add(listener)
-}
-
-function remove(map: Map<string, Set<Listener>>, topic: string, listener: Listener): boolean {
-  const listeners = map.get(topic)
-  if (listeners === undefined || !listeners.delete(listener)) return false
-  if (listeners.size === 0) map.delete(topic)
-  return true
-}

@@ -74,7 +74,10 @@ export interface DeviceSocketOptions {
   onSeen: (device: Device) => void
   /** What a device did wrong, for people who look. */
   lastErrors: Pick<LastErrors, 'note' | 'noteRejected'>
+  /** An ACK is due; the oldest frame that it covers was received so long ago. */
   onAck: (tookMs: number) => void
+  /** A device key was refused. */
+  onRefused: (address: string) => void
   onFault: (error: unknown) => void
   now: () => number
 }
@@ -168,6 +171,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     }
     if (frame.type !== TYPE.points && frame.type !== TYPE.session && !link.device.frames.take(1, now())) {
       counts.limitsExceeded += 1
+      counts.deviceRatesExceeded += 1
       return link.peer.end(CLOSE.limit)
     }
     switch (frame.type) {
@@ -192,13 +196,11 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       return
     }
     if ('close' in admission) {
-      if (admission.close === CLOSE.refused) counts.helloRefused += 1
-      return link.peer.end(admission.close)
+      return refuse(link, admission.close)
     }
     const { device } = admission
     if (device.isGone) {
-      counts.helloRefused += 1
-      link.peer.end(CLOSE.refused)
+      refuse(link, CLOSE.refused)
       return options.release(device)
     }
     // What earlier connections left behind counts too, or reconnecting would be a way around the window.
@@ -208,6 +210,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       return options.release(device)
     }
     replace(device)
+    link.peer.admit()
     link.device = device
     link.keyHash = admission.keyHash
     link.window = window
@@ -227,6 +230,14 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     options.onSeen(device)
     options.publish(device, encodePresence(nextPosition(device), true, now()))
     pacing.tellRate(link, now())
+  }
+
+  function refuse(link: DeviceLink, reason: Close): void {
+    if (reason === CLOSE.refused) {
+      counts.helloRefused += 1
+      options.onRefused(link.peer.address)
+    }
+    link.peer.end(reason)
   }
 
   /** The device has a newer connection; frames of the older one are still committed (D10). */
@@ -261,7 +272,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     const nowMs = now()
     counts.framesReceived += 1
     if (!accept(link, device, frame.seq, 1, 0, nowMs)) return
-    offer(link, device, frame.seq, 1, keepSessionOp(device, frame, nowMs), nowMs)
+    offer(link, device, frame.seq, 1, keepSessionOp(device, frame, nowMs, limits), nowMs)
   }
 
   /** False: the connection has been closed for what it did (D4, D6). */
@@ -282,6 +293,8 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     }
     if (verdict === 'limit' || !isWithinRates(device, pointCount, nowMs)) {
       counts.limitsExceeded += 1
+      if (verdict === 'limit') counts.windowsExceeded += 1
+      else counts.deviceRatesExceeded += 1
       link.peer.end(CLOSE.limit)
       lastErrors.note(device.id, CLOSE.limit.reason)
       // Accepted by the window but not kept: it must not stay held.
@@ -323,10 +336,14 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       if (rejection !== undefined) lastErrors.noteRejected(device.id, rejection[2])
       if (link === null) continue
       link.window!.settle(seq, cost)
-      options.onAck(nowMs - link.receivedMs.shift()!)
+      const receivedMs = link.receivedMs.shift()!
       const rejected = rejectedOf.get(link)
-      if (rejected === undefined) rejectedOf.set(link, [...kept.rejected])
-      else rejected.push(...kept.rejected)
+      if (rejected === undefined) {
+        rejectedOf.set(link, [...kept.rejected])
+        options.onAck(nowMs - receivedMs)
+      } else if (kept.rejected.length > 0) {
+        rejected.push(...kept.rejected)
+      }
     }
     for (const [link, rejected] of rejectedOf) acknowledge(link, rejected)
   }

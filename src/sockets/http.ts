@@ -12,16 +12,24 @@ import {
   type Request,
   type StreamedAnswer,
 } from '../api/message.ts'
+import type { Door } from '../core/door.ts'
+import type { Origins } from '../origins.ts'
+import { RETRY_AFTER_S } from './server.ts'
 import type { createStreams, Link } from './stream.ts'
+import type { Visitors } from './visitor.ts'
 
 export interface HttpOptions {
   handlers: Handlers
   streams: ReturnType<typeof createStreams>
   bodyBytesMax: number
-  isOriginAllowed: (origin: string, host: string) => boolean
-  /** The hub as browsers call it; null: as each request does. */
-  publicUrl: string | null
+  /** How long a body may take to arrive. */
+  bodyTimeoutMs: number
+  door: Door
+  origins: Origins
+  visitors: Visitors
   onRequest: () => void
+  onRefused: (reason: 'origin' | 'requestRate' | 'bodySize' | 'bodyTime') => void
+  now: () => number
   /** A fault that is not a Problem: answered with 503 when the database is away, else 500. */
   onFault: (error: unknown) => { status: 500 | 503; detail: string }
 }
@@ -36,6 +44,7 @@ const STATUS: Readonly<Record<number, string>> = {
   404: '404 Not Found',
   405: '405 Method Not Allowed',
   406: '406 Not Acceptable',
+  408: '408 Request Timeout',
   409: '409 Conflict',
   413: '413 Content Too Large',
   415: '415 Unsupported Media Type',
@@ -43,6 +52,8 @@ const STATUS: Readonly<Record<number, string>> = {
   500: '500 Internal Server Error',
   503: '503 Service Unavailable',
 }
+/** What tells an operator's tools that the hub lives is answered even to somebody who asks too much. */
+const PROBES = ['/healthz', '/readyz']
 const METHODS = 'GET, POST, PATCH, DELETE'
 
 export function createHttp(options: HttpOptions) {
@@ -61,14 +72,16 @@ export function createHttp(options: HttpOptions) {
     const contentType = req.getHeader('content-type')
     const accept = req.getHeader('accept')
     const origin = req.getHeader('origin')
-    const host = req.getHeader('host')
-    const address = Buffer.from(res.getRemoteAddressAsText()).toString()
-    const baseUrl = options.publicUrl ?? `http://${host}`
+    const visitor = options.visitors.read(res, req)
+    const { address } = visitor
+    const baseUrl = options.origins.baseUrl(visitor)
     options.onRequest()
     const link: Link = { res, isGone: false, onGone: () => {} }
+    let stopReading = () => {}
     res.onAborted(() => {
       link.isGone = true
       link.onGone()
+      stopReading()
     })
     const headers: Record<string, string> = {}
     const send = (answer: Answer): undefined | Promise<void> => {
@@ -76,17 +89,29 @@ export function createHttp(options: HttpOptions) {
       if (!link.isGone) write(res, method, answer, headers)
     }
     if (origin !== '') {
-      if (!options.isOriginAllowed(origin, host)) return void send(problem(403, 'this origin is not allowed'))
+      if (!options.origins.isAllowed(origin, visitor)) {
+        options.onRefused('origin')
+        return void send(
+          problem(403, 'this origin is not allowed; the setting ALZY_ORIGINS lists those that are'),
+        )
+      }
       headers['Access-Control-Allow-Origin'] = origin
       headers.Vary = 'Origin'
-      if (method === 'OPTIONS') {
-        headers['Access-Control-Allow-Methods'] = METHODS
-        headers['Access-Control-Allow-Headers'] = 'Authorization, Content-Type'
-        return void send({ status: 204 })
-      }
+    }
+    if (!PROBES.includes(path) && !options.door.mayRequest(visitor.block, options.now())) {
+      options.onRefused('requestRate')
+      headers['Retry-After'] = String(RETRY_AFTER_S)
+      return void send(problem(429, 'too many requests from this address'))
+    }
+    if (origin !== '' && method === 'OPTIONS') {
+      headers['Access-Control-Allow-Methods'] = METHODS
+      headers['Access-Control-Allow-Headers'] = 'Authorization, Content-Type'
+      return void send({ status: 204 })
     }
     const head = { method, path, query, address, baseUrl, token: bearer, accept }
-    respond(head, readBody(res, options.bodyBytesMax), contentType)
+    const body = readBody(res, options)
+    stopReading = body.stop
+    respond(head, body.bytes, contentType)
       .then(send)
       .catch((error) => {
         if (error instanceof Problem) Object.assign(headers, error.headers)
@@ -150,19 +175,35 @@ function match(pattern: readonly string[], segments: readonly string[]): Record<
   return parameters
 }
 
-function readBody(res: HttpResponse, bytesMax: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
+/**
+ * `bytes` rejects with a Problem when the body is too large or takes too long; after `stop` it never settles.
+ * uWebSockets.js itself ends a connection that brings less than 16 KB a second; somebody just above that could go
+ * on for ever.
+ */
+function readBody(
+  res: HttpResponse,
+  { bodyBytesMax, bodyTimeoutMs, onRefused }: HttpOptions,
+): { bytes: Promise<Buffer>; stop: () => void } {
+  let timer: NodeJS.Timeout | undefined
+  const bytes = new Promise<Buffer>((resolve, reject) => {
     const chunks: Buffer[] = []
-    let bytes = 0
+    let count = 0
+    timer = setTimeout(() => {
+      onRefused('bodyTime')
+      reject(new Problem(408, `the body did not arrive within ${bodyTimeoutMs} ms`))
+    }, bodyTimeoutMs)
     res.onData((chunk, isLast) => {
-      bytes += chunk.byteLength
+      count += chunk.byteLength
       // The chunk is detached when this returns.
-      if (bytes <= bytesMax) chunks.push(Buffer.from(new Uint8Array(chunk)))
+      if (count <= bodyBytesMax) chunks.push(Buffer.from(new Uint8Array(chunk)))
       if (!isLast) return
-      if (bytes > bytesMax) reject(new Problem(413, `the body is larger than ${bytesMax} bytes`))
-      else resolve(Buffer.concat(chunks))
+      clearTimeout(timer)
+      if (count <= bodyBytesMax) return resolve(Buffer.concat(chunks))
+      onRefused('bodySize')
+      reject(new Problem(413, `the body is larger than ${bodyBytesMax} bytes`))
     })
   })
+  return { bytes, stop: () => clearTimeout(timer) }
 }
 
 function parseBody(bytes: Buffer, contentType: string): unknown {
@@ -212,6 +253,7 @@ function write(
     begin(res, { status: answer.status, contentType }, headers)
     if (method === 'HEAD') res.endWithoutBody(Buffer.byteLength(body))
     else if (answer.status === 204) res.endWithoutBody()
-    else res.end(body)
+    // What is still to come of a body that took too long is not waited for.
+    else res.end(body, answer.status === 408)
   })
 }

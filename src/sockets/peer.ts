@@ -9,6 +9,10 @@ import { encodeError } from '../protocol/encode.ts'
 
 export interface Peer {
   readonly isOpen: boolean
+  /** Where it comes from: an IP address as text. */
+  readonly address: string
+  /** It has had its WELCOME, and stands in nobody's way any more. */
+  admit: () => void
   /** False when the bytes did not fit into the buffer and are lost. */
   send: (frame: Uint8Array) => boolean
   /** Sends the close frame; it may be lost when the buffer is full, and the socket ends all the same. */
@@ -29,13 +33,18 @@ export interface Seat<State> {
 
 const DROPPED = 2
 
-export function createPeer<State>(ws: WebSocket<{ seat: Seat<State> | null }>) {
+export function createPeer<State>(
+  ws: WebSocket<{ seat: Seat<State> | null }>,
+  { address, admit }: Pick<Peer, 'address' | 'admit'>,
+) {
   let isOpen = true
   return {
     peer: {
       get isOpen() {
         return isOpen
       },
+      address,
+      admit,
       send,
       end,
       malformed,

@@ -5,8 +5,11 @@
 
 import type { HttpRequest, HttpResponse, us_listen_socket, us_socket_context_t } from 'uWebSockets.js'
 import uws from 'uWebSockets.js'
+import type { Door, Pass, Refusal } from '../core/door.ts'
+import type { Origins } from '../origins.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { createPeer, type Peer, type Seat } from './peer.ts'
+import type { Visitor, Visitors } from './visitor.ts'
 
 export interface Route<State> {
   path: string
@@ -27,24 +30,54 @@ export interface Route<State> {
 
 export interface ServerOptions {
   heartbeatS: number
-  isOriginAllowed: (origin: string, host: string) => boolean
-  onRefused: () => void
+  /** Connections that are no WebSocket, or not yet. */
+  httpConnectionsMax: number
+  /** Files in PEM; null: no TLS. */
+  tls: { certPath: string; keyPath: string } | null
+  door: Door
+  origins: Origins
+  visitors: Visitors
+  onRefused: (reason: Refusal | 'origin' | 'routeFull') => void
+  /** A connection was closed at once: too many of its address, or in all. */
+  onDropped: (reason: 'address' | 'all') => void
+  now: () => number
   /** A fault of our own in a handler: the connection is closed with 1011, the hub goes on. */
   onFault: (error: unknown) => void
 }
 
-const RETRY_AFTER_S = 10
+export const RETRY_AFTER_S = 10
+
+/** What uWebSockets.js carries for each socket: where it came from until it is open, then its seat. */
+interface Carried<State> {
+  visitor: Visitor
+  seat: (Seat<State> & { pass: Pass }) | null
+}
 
 export type Server = ReturnType<typeof createServer>
 
 export function createServer(options: ServerOptions) {
-  const app = uws.App()
+  const { door, visitors } = options
+  const app = createApp(options.tls)
   let listening: us_listen_socket | null = null
   let published: { topic: string; frame: Uint8Array }[] = []
-  return { addRoute, addHttp, listen, publish, flush, stopListening, close }
+  /** Connections that are no WebSocket, or not yet. */
+  let httpConnections = 0
+  app.filter((res, change) => guardConnection(res, Number(change)))
+  return {
+    addRoute,
+    addHttp,
+    listen,
+    publish,
+    flush,
+    stopListening,
+    close,
+    get httpConnections() {
+      return httpConnections
+    },
+  }
 
   function addRoute<State>(route: Route<State>): void {
-    app.ws<{ seat: Seat<State> | null }>(route.path, {
+    app.ws<Carried<State>>(route.path, {
       compression: uws.DISABLED,
       maxPayloadLength: route.frameBytesMax,
       maxBackpressure: route.bufferBytesMax,
@@ -53,10 +86,15 @@ export function createServer(options: ServerOptions) {
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => guard(res, () => upgrade(route, res, req, context)),
       open: (ws) => {
-        const { peer, markClosed } = createPeer(ws)
+        const carried = ws.getUserData()
+        const { address, block } = carried.visitor
+        const pass = door.open(block)
+        httpConnections -= 1
+        const { peer, markClosed } = createPeer(ws, { address, admit: pass.admit })
         attend(peer, () => {
-          ws.getUserData().seat = { peer, markClosed, state: route.open(peer) }
+          carried.seat = { peer, pass, markClosed, state: route.open(peer) }
         })
+        if (carried.seat === null) pass.close()
       },
       message: (ws, frame, isBinary) => {
         const seat = ws.getUserData().seat
@@ -74,6 +112,7 @@ export function createServer(options: ServerOptions) {
         const seat = ws.getUserData().seat
         if (seat === null) return
         seat.markClosed()
+        seat.pass.close()
         attend(seat.peer, () => route.close(seat.state))
       },
     })
@@ -96,19 +135,41 @@ export function createServer(options: ServerOptions) {
   ): void {
     const origin = req.getHeader('origin')
     const offered = req.getHeader('sec-websocket-protocol').split(',')
-    if (route.checksOrigin && origin !== '' && !options.isOriginAllowed(origin, req.getHeader('host'))) {
+    const visitor = visitors.read(res, req)
+    if (route.checksOrigin && origin !== '' && !options.origins.isAllowed(origin, visitor)) {
+      options.onRefused('origin')
       return refuse(res, '403 Forbidden')
     }
     if (!offered.some((name) => name.trim() === route.subprotocol)) {
       return refuse(res, '400 Bad Request')
     }
-    if (!route.hasRoom()) {
-      options.onRefused()
-      return refuse(res, '503 Service Unavailable', { 'Retry-After': String(RETRY_AFTER_S) })
+    const reason = route.hasRoom() ? door.refusal(visitor.block, options.now()) : 'routeFull'
+    if (reason !== null) {
+      options.onRefused(reason)
+      const isEverybody = reason === 'routeFull' || reason === 'crowded'
+      const status = isEverybody ? '503 Service Unavailable' : '429 Too Many Requests'
+      return refuse(res, status, { 'Retry-After': String(RETRY_AFTER_S) })
     }
     // The answer names our constant, never what the client sent.
     const [key, extensions] = [req.getHeader('sec-websocket-key'), req.getHeader('sec-websocket-extensions')]
-    res.upgrade({ seat: null }, key, route.subprotocol, extensions, context)
+    res.upgrade<Carried<State>>({ visitor, seat: null }, key, route.subprotocol, extensions, context)
+  }
+
+  /**
+   * A connection has come (`change` 1) or gone (−1); one that became a WebSocket is never reported gone. Whoever opens
+   * many and says nothing would use up what the process may open; it is told nothing, for it has asked nothing.
+   */
+  function guardConnection(res: HttpResponse, change: number): void {
+    httpConnections += change
+    if (change < 0) return
+    try {
+      const isFull = httpConnections > options.httpConnectionsMax
+      if (!isFull && door.mayConnect(visitors.blockOfPeer(res), options.now())) return
+      options.onDropped(isFull ? 'all' : 'address')
+      res.close()
+    } catch (error) {
+      options.onFault(error)
+    }
   }
 
   function refuse(res: HttpResponse, status: string, headers: Record<string, string> = {}): void {
@@ -191,5 +252,16 @@ export function createServer(options: ServerOptions) {
     stopListening()
     published = []
     app.close()
+  }
+}
+
+function createApp(tls: ServerOptions['tls']) {
+  if (tls === null) return uws.App()
+  try {
+    return uws.SSLApp({ cert_file_name: tls.certPath, key_file_name: tls.keyPath })
+  } catch {
+    throw new Error(
+      `TLS does not take ${tls.certPath} with ${tls.keyPath}: an RSA or ECDSA key of usual size is needed`,
+    )
   }
 }

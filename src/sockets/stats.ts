@@ -1,6 +1,8 @@
 /** The stats socket (PROTOCOL.md section 4): the hub's figures once a second, for admins. */
 
+import { type Bucket, createBucket } from '../core/bucket.ts'
 import { createLane, type Lane } from '../core/lane.ts'
+import type { Tally } from '../core/tally.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeViewerFrame } from '../protocol/decode.ts'
@@ -18,6 +20,7 @@ export interface Admin extends Renewable {
   hello: Waiting
   /** To be called when the socket is closed. */
   release: () => void
+  frames: Bucket
   lane: Lane
 }
 
@@ -25,6 +28,8 @@ export interface StatsSocketOptions {
   limits: {
     adminsMax: number
     viewerFrameBytesMax: number
+    viewerFramesPerS: number
+    viewerFramesBurst: number
     heartbeatS: number
     tickMs: number
     seenLateMs: number
@@ -35,6 +40,11 @@ export interface StatsSocketOptions {
   counts: Counts
   login: LoginCheck
   hold: Rights['hold']
+  /** The sockets of each user, of viewers and admins together. */
+  userSockets: Tally
+  /** A token was refused, or is not an admin's. */
+  onRefused: (address: string) => void
+  onLogin: (userId: number, address: string) => void
   stats: () => Record<string, unknown>
   onFault: (error: unknown) => void
   now: () => number
@@ -72,6 +82,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
         admins.delete(admin)
         admin.hello.isDone = true
         admin.release()
+        if (admin.grant !== null) options.userSockets.release(admin.grant.userId)
       },
     }
   }
@@ -88,6 +99,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
       release: () => {},
       expiresMs: Number.POSITIVE_INFINITY,
       freshToken: null,
+      frames: createBucket(limits.viewerFramesPerS, limits.viewerFramesBurst),
       lane: createLane(limits),
     }
     admins.add(admin)
@@ -97,6 +109,11 @@ export function createStatsSocket(options: StatsSocketOptions) {
   function message(admin: Admin, bytes: ArrayBuffer): void {
     const frame = decodeViewerFrame(bytes)
     const { grant } = admin
+    if (!admin.frames.take(1, now())) {
+      counts.limitsExceeded += 1
+      counts.viewerRatesExceeded += 1
+      return admin.peer.end(CLOSE.limit)
+    }
     if (grant === null && frame.type === TYPE.hello && !admin.hello.isDone) {
       admin.hello.isDone = true
       start(admin, welcome(admin, frame.token))
@@ -123,12 +140,15 @@ export function createStatsSocket(options: StatsSocketOptions) {
   async function welcome(admin: Admin, token: string): Promise<void> {
     const login = await options.login(token)
     if (!admin.peer.isOpen) return
-    if ('close' in login && login.close !== CLOSE.refused) return admin.peer.end(login.close)
-    if ('close' in login || login.grant.role !== 'admin') {
-      counts.helloRefused += 1
-      return admin.peer.end(CLOSE.refused)
-    }
+    if ('close' in login) return refuse(admin, login.close)
     const { grant, expiresMs } = login
+    if (grant.role !== 'admin') return refuse(admin, CLOSE.refused)
+    if (!options.userSockets.take(grant.userId)) {
+      counts.userSocketsRefused += 1
+      return admin.peer.end(CLOSE.limit)
+    }
+    admin.peer.admit()
+    options.onLogin(grant.userId, admin.peer.address)
     admin.grant = grant
     admin.release = options.hold(grant, () => admin.peer.end(CLOSE.refused))
     admin.expiresMs = expiresMs
@@ -141,6 +161,14 @@ export function createStatsSocket(options: StatsSocketOptions) {
         heartbeatS: limits.heartbeatS,
       }),
     )
+  }
+
+  function refuse(admin: Admin, reason: Close): void {
+    if (reason === CLOSE.refused) {
+      counts.helloRefused += 1
+      options.onRefused(admin.peer.address)
+    }
+    admin.peer.end(reason)
   }
 
   /** To be called several times a second. */

@@ -6,6 +6,7 @@
 import { type Bucket, createBucket } from '../core/bucket.ts'
 import type { ViewerGrant } from '../core/grant.ts'
 import { createLane, type Lane } from '../core/lane.ts'
+import type { Tally } from '../core/tally.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeViewerFrame } from '../protocol/decode.ts'
@@ -19,7 +20,7 @@ import {
 } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE, type ViewerFrame } from '../protocol/messages.ts'
 import type { Rights } from '../rights.ts'
-import { type Audience, deviceTopic, EVERYONE, type Listener, userTopic } from './audience.ts'
+import { type Audience, deviceTopic, EVERYONE, type Listener, type Topic, userTopic } from './audience.ts'
 import type { HelloDeadlines, Waiting } from './hello.ts'
 import { expired, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
@@ -72,6 +73,10 @@ export interface ViewerSocketOptions {
   counts: Counts
   login: LoginCheck
   hold: Rights['hold']
+  /** The sockets of each user, of viewers and admins together. */
+  userSockets: Tally
+  /** A token was refused. */
+  onRefused: (address: string) => void
   /** Ids of the devices of these users (null: of everyone); rejects when the database is away. */
   findDevices: (userIds: readonly number[] | null) => Promise<number[]>
   /** Devices as they are now: see roster.ts. */
@@ -155,6 +160,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     if (frame.type === 'malformed') return malformed(viewer, frame.message, frame.ref)
     if (!viewer.frames.take(1, now())) {
       counts.limitsExceeded += 1
+      counts.viewerRatesExceeded += 1
       return viewer.peer.end(CLOSE.limit)
     }
     if (viewer.grant === null) {
@@ -188,12 +194,20 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   async function welcome(viewer: Viewer, token: string): Promise<void> {
     const login = await options.login(token)
+    if (!viewer.peer.isOpen) return
     if ('close' in login) {
-      if (login.close === CLOSE.refused) counts.helloRefused += 1
+      if (login.close === CLOSE.refused) {
+        counts.helloRefused += 1
+        options.onRefused(viewer.peer.address)
+      }
       return viewer.peer.end(login.close)
     }
-    if (!viewer.peer.isOpen) return
     const { grant, expiresMs } = login
+    if (!options.userSockets.take(grant.userId)) {
+      counts.userSocketsRefused += 1
+      return viewer.peer.end(CLOSE.limit)
+    }
+    viewer.peer.admit()
     viewer.grant = grant
     viewer.release = options.hold(grant, () => viewer.peer.end(CLOSE.refused))
     viewer.expiresMs = expiresMs
@@ -264,7 +278,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     return true
   }
 
-  function enter(viewer: Viewer, topics: string[]): void {
+  function enter(viewer: Viewer, topics: Topic[]): void {
     viewer.topics = topics
     audience.enter(viewer)
     options.onWatch()
@@ -406,6 +420,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     viewers.delete(viewer)
     viewer.hello.isDone = true
     viewer.release()
+    if (viewer.grant !== null) options.userSockets.release(viewer.grant.userId)
     audience.leave(viewer)
     options.onWatch()
   }

@@ -78,19 +78,25 @@ async function count(run: Run, span: Span, windowPoints: number): Promise<Conten
   return content
 }
 
-/** With the last point of the windows before in front, so that lengths add up to the length of the whole. */
+/**
+ * From point to point, since a line as `geography` refuses to join two points on opposite sides of the earth. The last
+ * point of the windows before stands in front, so that lengths add up to the length of the whole.
+ */
 const MEASURE = `
 with seen as materialized (select session_id, geom, recorded_at from points where ${WINDOW}),
 own as (select geom, recorded_at from seen where session_id = $5::int),
-line as (
-  select * from own
-  union all
-  select geom, recorded_at from points where device_id = $1::int and recorded_at = ${momentOf('$6::float8')}
+steps as (
+  select st_distancesphere(geom, lag(geom) over (order by recorded_at)) as m
+  from (
+    select * from own
+    union all
+    select geom, recorded_at from points where device_id = $1::int and recorded_at = ${momentOf('$6::float8')}
+  ) line
 )
 select (select count(*) from own)::float8 as points, ${placeOf('(select max(recorded_at) from own)')} as last,
        (select count(*) from seen)::float8 as seen, ${placeOf('(select max(recorded_at) from seen)')} as up_to,
-       coalesce(st_length(st_makeline(geom order by recorded_at)::geography, false), 0) as distance_m
-from line`
+       coalesce(sum(m), 0) as distance_m
+from steps`
 
 async function compute(run: Run, span: Span, windowPoints: number): Promise<Figures> {
   let pointCount = 0

@@ -2,7 +2,14 @@
  * The statements that write sessions. A session is created by (device, start), changed by its id, and each
  * statement lets the later op win, so that repeating one or reordering two hubs' is harmless.
  */
-import { confirm, forgetId, isUnstored, type Session, type StoredSession } from '../core/sessions.ts'
+import {
+  confirm,
+  forgetId,
+  isUnstored,
+  learnLast,
+  type Session,
+  type StoredSession,
+} from '../core/sessions.ts'
 import type { SessionStatus } from '../protocol/messages.ts'
 import { column, words } from './arrays.ts'
 import type { Result, Run } from './connection.ts'
@@ -35,14 +42,22 @@ cross join lateral (
 ) near
 join sessions s on s.id = near.session_id and s.device_id = g.device_id`
 
+/** What the database has already of sessions that devices named. */
+const FIND_NAMED = `
+select g.i, exists (select from automatic_sessions a where a.session_id = s.id) as automatic, ${COLUMNS('s')}
+from unnest($1::int[], $2::int[], $3::float8[]) as g(i, device_id, started_ms)
+join sessions s on s.device_id = g.device_id and s.started_at = to_timestamp(g.started_ms / 1000)`
+
 const GIVEN = `
 given as (
   select i, id, device_id, user_id, automatic = 1 as automatic, status,
          to_timestamp(started_ms / 1000) as started_at,
          to_timestamp(ended_ms / 1000) as ended_at,
+         to_timestamp(last_ms / 1000) as last_at,
          timestamptz 'epoch' + status_us * interval '1 microsecond' as updated_at
   from unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::int[], $6::session_status[], $7::float8[], $8::float8[],
-              $9::bigint[]) as u(i, id, device_id, user_id, automatic, status, started_ms, ended_ms, status_us)
+              $9::bigint[], $10::float8[])
+       as u(i, id, device_id, user_id, automatic, status, started_ms, ended_ms, status_us, last_ms)
 )`
 
 const CREATE = `
@@ -53,8 +68,12 @@ kept as (
   on conflict (device_id, started_at) do update set
     status = case when s.status <> 'ended' and excluded.updated_at > s.updated_at
                   then excluded.status else s.status end,
-    ended_at = case when s.status = 'ended' or (excluded.status = 'ended' and excluded.updated_at > s.updated_at)
-                    then greatest(s.ended_at, excluded.ended_at) end,
+    -- The end of what has ended is moved by points alone.
+    ended_at = case when s.status = 'ended'
+                    then greatest(s.ended_at, (select g.last_at from given g where g.device_id = excluded.device_id
+                                               and g.started_at = excluded.started_at))
+                    when excluded.status = 'ended' and excluded.updated_at > s.updated_at
+                    then excluded.ended_at end,
     updated_at = case when s.status <> 'ended' then greatest(s.updated_at, excluded.updated_at)
                       else s.updated_at end
   returning s.*, xmax = 0 as is_new
@@ -69,7 +88,7 @@ claimed as (
   where a.session_id = k.id and not g.automatic
 )
 select g.i, g.automatic and (k.is_new or exists (select from automatic_sessions a where a.session_id = k.id))
-         as automatic, ${COLUMNS('k')}
+         as automatic, k.is_new, ${COLUMNS('k')}
 from kept k join given g using (device_id, started_at)`
 
 const CHANGE = `
@@ -83,8 +102,8 @@ kept as (
                                        where o.device_id = s.device_id and o.started_at = g.started_at)
                       then g.started_at else s.started_at end,
     status = case when s.status <> 'ended' and g.updated_at > s.updated_at then g.status else s.status end,
-    ended_at = case when s.status = 'ended' or (g.status = 'ended' and g.updated_at > s.updated_at)
-                    then greatest(s.ended_at, g.ended_at) end,
+    ended_at = case when s.status = 'ended' then greatest(s.ended_at, g.last_at)
+                    when g.status = 'ended' and g.updated_at > s.updated_at then g.ended_at end,
     updated_at = case when s.status = 'ended' then s.updated_at
                       -- An earlier start of what is still active is when it became so.
                       when g.automatic and g.started_at < s.started_at then g.updated_at
@@ -107,22 +126,28 @@ export async function saveSessions(
   sessions: readonly Session[],
   sessionGapMs: number,
 ): Promise<void> {
-  await adopt(
+  const unmade = () => sessions.filter((session) => session.id === 0)
+  await find(
     run,
-    sessions.filter((session) => session.id === 0 && session.automatic),
-    sessionGapMs,
+    FIND_AUTOMATIC,
+    unmade().filter((session) => session.automatic),
+    [sessionGapMs],
   )
+  // It may have points that nobody here has seen, and must not end before them.
+  await find(
+    run,
+    FIND_NAMED,
+    unmade().filter((session) => !session.automatic && session.status === 'ended'),
+  )
+  await readLastPoints(run, sessions.filter(hasUnknownEnd))
   await write(
     run,
     CHANGE,
     sessions.filter((session) => session.id !== 0),
   )
-  await write(
-    run,
-    CREATE,
-    sessions.filter((session) => session.id === 0),
-  )
+  await write(run, CREATE, unmade())
   // What was found may have changed them: an end that nobody here knew, and that their points have moved.
+  await readLastPoints(run, sessions.filter(hasUnknownEnd))
   await write(
     run,
     CHANGE,
@@ -130,26 +155,42 @@ export async function saveSessions(
   )
 }
 
-async function adopt(run: Run, sessions: readonly Session[], sessionGapMs: number): Promise<void> {
+function hasUnknownEnd(session: Session): boolean {
+  return session.id !== 0 && session.status === 'ended' && !session.isLastKnown
+}
+
+async function find(
+  run: Run,
+  statement: string,
+  sessions: readonly Session[],
+  parameters: readonly number[] = [],
+): Promise<void> {
   if (sessions.length === 0) return
-  const found = await run(FIND_AUTOMATIC, [
+  const found = await run(statement, [
     column([...sessions.keys()], (i) => i),
     column(sessions, (session) => session.deviceId),
     column(sessions, (session) => session.startedMs),
-    sessionGapMs,
+    ...parameters,
   ])
   // Revision 0: nothing of ours is written yet, the change follows.
   for (const row of found) confirm(sessions[row.i as number]!, storedSession(row), 0)
 }
 
 async function write(run: Run, statement: string, sessions: readonly Session[]): Promise<void> {
-  if (sessions.length === 0) return
-  const revisions = sessions.map((session) => session.revision)
-  const result = await run(statement, sessionParameters(sessions))
-  const isFound = confirmAll(result, sessions, revisions)
-  sessions.forEach((session, i) => {
-    if (!isFound[i]) forgetId(session)
-  })
+  for (let left = sessions; left.length > 0; ) {
+    // Two of a hub may be one row, which a statement can change but once.
+    const rows = new Map(
+      left.map((session) => [session.id || `${session.deviceId} ${session.startedMs}`, session]),
+    )
+    const part = [...rows.values()]
+    left = left.filter((session) => !part.includes(session))
+    const revisions = part.map((session) => session.revision)
+    const result = await run(statement, sessionParameters(part))
+    const isFound = confirmAll(result, part, revisions)
+    part.forEach((session, i) => {
+      if (!isFound[i]) forgetId(session)
+    })
+  }
 }
 
 function confirmAll(result: Result, sessions: readonly Session[], revisions: number[]): boolean[] {
@@ -157,7 +198,7 @@ function confirmAll(result: Result, sessions: readonly Session[], revisions: num
   for (const row of result) {
     const i = row.i as number
     isFound[i] = true
-    confirm(sessions[i]!, storedSession(row), revisions[i]!)
+    confirm(sessions[i]!, storedSession(row), revisions[i]!, row.is_new === true)
   }
   return isFound
 }
@@ -173,6 +214,7 @@ function sessionParameters(sessions: readonly Session[]): string[] {
     column(sessions, (session) => session.startedMs),
     column(sessions, (session) => session.endedMs),
     column(sessions, (session) => session.statusMs * 1000 + session.statusOp),
+    column(sessions, (session) => (Number.isFinite(session.lastMs) ? session.lastMs : null)),
   ]
 }
 
@@ -189,21 +231,32 @@ export function storedSession(row: Record<string, unknown>): StoredSession {
   }
 }
 
-/** How far back to look for the last point of a session; the device may have recorded much since. */
-const LAST_POINT_ROWS_MAX = 50_000
+/**
+ * How far back to look for the last point of a session while a device waits. It is the newest of all, as a rule; where
+ * the device has recorded much in other sessions since, `readLastPoints` looks on, when nobody waits.
+ */
+const LAST_POINT_ROWS_MAX = 200
+
+const NEWEST = (deviceId: string, s: string, condition: string) => `
+  select p.session_id, p.recorded_at, p.received_at from points p
+  where ${condition} and p.device_id = ${deviceId} and p.recorded_at >= ${s}.started_at
+  order by p.recorded_at desc limit ${LAST_POINT_ROWS_MAX}`
 
 /** The last point of the session `s`, found on the index that all else uses. The condition saves the search. */
 const LAST_POINT = (deviceId: string, s: string, condition: string) => `
   select newest.recorded_at, newest.received_at
-  from (select p.session_id, p.recorded_at, p.received_at from points p
-        where ${condition} and p.device_id = ${deviceId} and p.recorded_at >= ${s}.started_at
-        order by p.recorded_at desc limit ${LAST_POINT_ROWS_MAX}) newest
+  from (${NEWEST(deviceId, s, condition)}) newest
   where newest.session_id = ${s}.id limit 1`
+
+const IS_OPEN = `r.status <> 'ended'`
 
 const READ_RECENT = `
 select r.*, exists (select from automatic_sessions a where a.session_id = r.id) as automatic,
        (extract(epoch from last.recorded_at) * 1000)::float8 as last_ms,
-       (extract(epoch from last.received_at) * 1000)::float8 as touched_ms
+       (extract(epoch from last.received_at) * 1000)::float8 as touched_ms,
+       case when last.recorded_at is null
+            then (select count(*) from (${NEWEST('q.device_id', 'r', IS_OPEN)}) newest) < ${LAST_POINT_ROWS_MAX}
+            else true end as is_last_known
 from unnest($1::int[]) as q(device_id)
 cross join lateral (
   select s.user_id, s.started_at, ${COLUMNS('s')} from sessions s
@@ -215,7 +268,7 @@ cross join lateral (
   )
 ) r
 left join lateral (
-  ${LAST_POINT('q.device_id', 'r', `r.status <> 'ended'`)}
+  ${LAST_POINT('q.device_id', 'r', IS_OPEN)}
 ) last on true`
 
 /** The sessions of each device that are open or started last, up to `perDeviceMax` of each kind. */
@@ -238,12 +291,65 @@ export async function readRecentSessions(
       userId: row.user_id as number,
       firstMs: lastMs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : stored.startedMs,
       lastMs,
+      isLastKnown: row.is_last_known as boolean,
       touchedMs: (row.touched_ms as number | null) ?? stored.statusMs,
       isCounted: true,
       revision: 1,
       storedRevision: 1,
+      siblings: [],
     }
   })
+}
+
+/** Points to look at in one statement: some ten milliseconds. */
+const LAST_POINT_PAGE_ROWS = 10_000
+
+const LAST_POINTS = `
+with page as materialized (
+  select p.session_id, p.recorded_at, p.received_at from points p
+  where p.device_id = $1::int and p.recorded_at >= to_timestamp($2::float8 / 1000)
+    and p.recorded_at < coalesce(to_timestamp($3::float8 / 1000), 'infinity')
+  order by p.recorded_at desc limit ${LAST_POINT_PAGE_ROWS}
+)
+select null::int as id, (extract(epoch from min(recorded_at)) * 1000)::float8 as recorded_ms,
+       null::float8 as received_ms, count(*)::int as rows
+from page
+union all
+(select distinct on (session_id) session_id, (extract(epoch from recorded_at) * 1000)::float8,
+        (extract(epoch from received_at) * 1000)::float8, 1
+ from page where session_id = any($4::int[]) order by session_id, recorded_at desc)`
+
+/**
+ * Looks for the last point of each of these sessions, which are in the store, however far back it is, and tells them.
+ * A page at a time from the newest point of the device, so that no statement is long.
+ */
+export async function readLastPoints(run: Run, sessions: readonly Session[]): Promise<void> {
+  for (const deviceId of new Set(sessions.map((session) => session.deviceId))) {
+    await readLastPointsOf(
+      run,
+      deviceId,
+      sessions.filter((session) => session.deviceId === deviceId),
+    )
+  }
+}
+
+async function readLastPointsOf(run: Run, deviceId: number, sessions: readonly Session[]): Promise<void> {
+  let unknown = sessions
+  for (let beforeMs: number | null = null; unknown.length > 0; ) {
+    // A point from before its start does not move an end.
+    const fromMs = Math.min(...unknown.map(({ startedMs, lastMs }) => Math.max(startedMs, lastMs)))
+    const ids = column(unknown, (session) => session.id)
+    const rows: Result = await run(LAST_POINTS, [deviceId, fromMs, beforeMs, ids])
+    const page = rows.find((row) => row.id === null)!
+    const isAll = (page.rows as number) < LAST_POINT_PAGE_ROWS
+    for (const session of unknown) {
+      const row = rows.find(({ id }) => id === session.id)
+      const last = row && { recordedMs: row.recorded_ms as number, receivedMs: row.received_ms as number }
+      if (last !== undefined || isAll) learnLast(session, last ?? null)
+    }
+    unknown = unknown.filter((session) => !session.isLastKnown)
+    beforeMs = page.recorded_ms as number | null
+  }
 }
 
 const FIND_IDLE = `
@@ -252,18 +358,22 @@ left join automatic_sessions a on a.session_id = s.id
 left join lateral (
   ${LAST_POINT('s.device_id', 's', 'true')}
 ) last on true
-where s.status <> 'ended'
+where s.status <> 'ended' and s.device_id > $5::int
   and greatest(last.recorded_at, last.received_at, s.updated_at) <
       to_timestamp(($1::float8 - case when a.session_id is null then $3::float8 else $2::float8 end) / 1000)
-limit $4::int`
+order by s.device_id limit $4::int`
 
-/** Devices with an open session that has been idle for too long, `countMax` at most. */
+/**
+ * Devices with an open session that has been idle for too long, or may have been because its last point lies behind
+ * many others: by id, after `after`, `countMax` at most.
+ */
 export async function readIdleDevices(
   run: Run,
   nowMs: number,
   limits: { sessionGapMs: number; sessionIdleMs: number },
   countMax: number,
+  after = 0,
 ): Promise<number[]> {
-  const rows = await run(FIND_IDLE, [nowMs, limits.sessionGapMs, limits.sessionIdleMs, countMax])
+  const rows = await run(FIND_IDLE, [nowMs, limits.sessionGapMs, limits.sessionIdleMs, countMax, after])
   return rows.map((row) => row.device_id as number)
 }

@@ -109,13 +109,13 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     const refusedSessions = new Map(sessions.refused)
     rejectOps(entries, refusedSessions)
     const storable = refusedSessions.size === 0 ? rows : rows.filter(isStorable)
-    const inserted = await storeRows(run, lane, storable, refusals)
+    const inserted = await storeRows(run, lane, storable, refusals, sessions.stored)
     const refused = listRefusals(refusals)
     const letters = deadLettersOf(entries)
     if (letters.length > 0) await bury(run, lane, letters)
     return {
       entries,
-      sessions: sessions.stored,
+      sessions: [...new Set(sessions.stored)],
       rows: rows.length,
       inserted,
       refused,
@@ -136,7 +136,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     await halve(sessions)
     return { stored, refused }
 
-    async function halve(part: Session[]): Promise<void> {
+    async function halve(part: Session[], isAgain = false): Promise<void> {
       if (part.length === 0) return
       const fault = await attempt(lane, () => saveSessions(run, part, limits.sessionGapMs))
       // A session may have vanished between two statements of ours: then it is created at the second try.
@@ -150,18 +150,25 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
         const middle = part.length >> 1
         await halve(part.slice(0, middle))
         await halve(part.slice(middle))
+      } else if (fault === UNIQUE && !isAgain) {
+        // Another hub made a session start at the very moment that this one was to move to: now it is seen.
+        await halve(part, true)
       } else {
         refused.push([part[0]!, fault])
       }
     }
   }
 
-  /** Inserts rows; halves a batch that is refused until the row is found. Returns how many were new. */
+  /**
+   * Inserts rows; halves a batch that is refused until the row is found, and one that takes too long. Returns how many
+   * were new. `recreated` receives sessions that the database had lost.
+   */
   async function storeRows(
     run: Run,
     lane: number,
     rows: Row<Owner>[],
     refusals: Refusal<Owner>[],
+    recreated: Session[],
   ): Promise<number> {
     if (rows.length === 0) return 0
     let inserted = 0
@@ -170,18 +177,23 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     let isRecreated = false
     for (;;) {
       const batch = parameters
-      const fault = await attempt(lane, async () => {
-        inserted = await insertPoints(run, batch)
-      })
+      const patience = rows.length > 1 ? SLOW_ATTEMPTS_MAX : Number.POSITIVE_INFINITY
+      const fault = await attempt(
+        lane,
+        async () => {
+          inserted = await insertPoints(run, batch)
+        },
+        patience,
+      )
       if (fault === null) return inserted
-      if (fault !== FOREIGN_KEY || isRecreated) {
-        return refuse(fault)
-      }
+      if (fault === SLOW) return halve()
+      if (fault !== FOREIGN_KEY || isRecreated) return refuse(fault)
       // The sessions are gone, as after a failover: create them again and go on.
       isRecreated = true
       const sessions = [...new Set(rows.map((row) => row.session))]
       for (const session of sessions) forgetId(session)
       const again = await storeSessions(run, lane, sessions)
+      recreated.push(...again.stored)
       if (again.refused.length > 0) return refuse(fault)
       parameters = pointParameters(rows)
     }
@@ -191,10 +203,14 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
         refusals.push({ row: rows[0]!, sqlstate })
         return 0
       }
+      return halve()
+    }
+
+    async function halve(): Promise<number> {
       const middle = rows.length >> 1
       return (
-        (await storeRows(run, lane, rows.slice(0, middle), refusals)) +
-        (await storeRows(run, lane, rows.slice(middle), refusals))
+        (await storeRows(run, lane, rows.slice(0, middle), refusals, recreated)) +
+        (await storeRows(run, lane, rows.slice(middle), refusals, recreated))
       )
     }
   }
@@ -210,9 +226,15 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
 
   /**
    * Runs one step until the database answers: null when it is committed, else the SQLSTATE with which it refused
-   * a row. An outcome that nobody knows is tried again; a fault of our own is thrown.
+   * a row, or SLOW when it was too slow for `slowMax` attempts. An outcome that nobody knows is tried again; a fault of
+   * our own is thrown.
    */
-  async function attempt(lane: number, step: () => Promise<void>): Promise<string | null> {
+  async function attempt(
+    lane: number,
+    step: () => Promise<void>,
+    slowMax = Number.POSITIVE_INFINITY,
+  ): Promise<string | null> {
+    let slow = 0
     for (let attempts = 0; ; attempts++) {
       try {
         await step()
@@ -221,13 +243,16 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
       } catch (error) {
         const code = codeOf(error)
         const fault = blame(code)
-        if (fault === 'us') throw error
+        // What our own code throws has no SQLSTATE either, and would be tried for ever.
+        if (fault === 'us' || error instanceof RangeError || error instanceof TypeError) throw error
         if (fault === 'row' || fault === 'reference') return code!
         options.onRetry()
         if (!away.has(lane)) {
           away.add(lane)
           options.onAway(lane, describeError(error))
         }
+        if (code !== undefined && TOO_SLOW.includes(code)) slow += 1
+        if (slow >= slowMax) return SLOW
         await sleep(retryDelayMs(attempts, options.random()))
       }
     }
@@ -244,6 +269,12 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
 }
 
 const FOREIGN_KEY = '23503'
+const UNIQUE = '23505'
+/** A statement that the server or the watchdog gave up. */
+const TOO_SLOW = ['57014', 'WATCHDOG']
+const SLOW = 'slow'
+/** After so many, half as much is tried: it may be the batch that is too large for this database. */
+const SLOW_ATTEMPTS_MAX = 3
 
 function rowsOf<Owner>(entries: readonly Entry<Owner>[]): Row<Owner>[] {
   const rows: Row<Owner>[] = []
@@ -260,7 +291,7 @@ function sessionsOf<Owner>(entries: readonly Entry<Owner>[]): Session[] {
   const sessions = new Set<Session>()
   for (const { kept } of entries) {
     for (const session of kept.changed) if (isUnstored(session)) sessions.add(session)
-    for (const session of kept.sessionOf) if (session.id === 0) sessions.add(session)
+    for (const session of kept.sessionOf) if (isUnstored(session)) sessions.add(session)
   }
   return [...sessions]
 }

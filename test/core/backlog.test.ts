@@ -48,12 +48,23 @@ describe('a lane', () => {
     expect(seqs(backlog.take(1, 4))).toEqual([2])
   })
 
+  test('counts a SESSION frame as a row, so that there are never too many of them', () => {
+    const backlog = createBacklog<string>(1)
+    const device = newDevice()
+    offerAll(
+      backlog,
+      [1, 2, 3, 4, 5].map((seq) => entry(device, seq, 0)),
+    )
+    expect(seqs(backlog.take(1, 3))).toEqual([1, 2, 3])
+    expect(seqs(backlog.take(1, 3))).toEqual([4, 5])
+  })
+
   test('gives SESSION frames in their place among the points', () => {
     const backlog = createBacklog<Owner>(1)
     const device = newDevice()
     offerAll(backlog, [entry(device, 1, 0), entry(device, 2, 2), entry(device, 3, 0), entry(device, 4, 1)])
-    expect(seqs(backlog.take(1, 2))).toEqual([1, 2, 3])
-    expect(seqs(backlog.take(1, 2))).toEqual([4])
+    expect(seqs(backlog.take(1, 4))).toEqual([1, 2, 3])
+    expect(seqs(backlog.take(1, 4))).toEqual([4])
   })
 
   test('is not disturbed by what is offered after a batch was taken', () => {

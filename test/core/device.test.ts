@@ -4,6 +4,7 @@ import {
   comeOnline,
   type Device,
   endIdleSessions,
+  forgetOld,
   isWithinRates,
   type Kept,
   keepPoints,
@@ -49,7 +50,7 @@ const liveOf = (kept: Kept) => kept.live.flatMap(({ from, to }) => timesOf(kept)
 /** The store writes what it has to learn of these sessions. */
 function store(sessions: readonly Session[]): void {
   sessions.forEach((session, i) => {
-    confirm(session, { ...session, id: session.id || i + 1 }, session.revision)
+    confirm(session, { ...session, id: session.id || i + 1 }, session.revision, true)
   })
 }
 
@@ -450,5 +451,49 @@ describe('the rates of a device', () => {
       expect(isWithinRates(device, 1, NOW_MS)).toBe(true)
       send(device, [NOW_MS + i])
     }
+  })
+})
+
+describe('with a retention limit', () => {
+  const limits = { ...LIMITS, retentionMs: 10 * DAY_MS }
+  const oldestMs = NOW_MS - 10 * DAY_MS
+  const sendUnder = (device: Device, points: number[], session: number | null) =>
+    keepPoints(device, pointsFrame(1, session, points), NOW_MS, limits)
+
+  test('points are rejected from a millisecond before it on, and the rest of the frame is kept', () => {
+    const kept = sendUnder(newDevice(), [oldestMs - 1, oldestMs, NOW_MS], null)
+    expect(kept.rejected).toEqual([[1, 0, TOO_OLD]])
+    expect(timesOf(kept)).toEqual([oldestMs, NOW_MS])
+    expect(kept.deadLetters).toHaveLength(1)
+  })
+
+  test('sessions obey it as well, unless they are open', () => {
+    const began = oldestMs - DAY_MS
+    const device = newDevice()
+    expect(sendUnder(device, [NOW_MS], began).rejected).toEqual([[1, -1, TOO_OLD]])
+    const start = sessionFrame(1, began, START)
+    expect(keepSessionOp(device, start, NOW_MS, limits).rejected).toEqual([[1, -1, TOO_OLD]])
+    // As a hub that was started with the limit knows it.
+    keepSessionOp(device, start, NOW_MS)
+    expect(sendUnder(device, [NOW_MS], began).rejected).toEqual([])
+    expect(sendUnder(device, [oldestMs - 1], began).rejected).toEqual([[1, 0, TOO_OLD]])
+    const end = sessionFrame(1, began, END, NOW_MS)
+    expect(keepSessionOp(device, end, NOW_MS, limits).rejected).toEqual([])
+    expect(sendUnder(device, [NOW_MS + 1], began).rejected).toEqual([[1, -1, TOO_OLD]])
+  })
+
+  test('a limit before 2000 lets no more in than none', () => {
+    const ages = { ...LIMITS, retentionMs: 100 * 366 * DAY_MS }
+    const kept = keepPoints(newDevice(), pointsFrame(1, null, [YEAR_2000_MS - 1]), NOW_MS, ages)
+    expect(kept.rejected).toEqual([[1, 0, TOO_OLD]])
+  })
+
+  test('a last position that is older is forgotten, and a newer one is not', () => {
+    const device = newDevice()
+    send(device, [oldestMs], null)
+    forgetOld(device, oldestMs)
+    expect(recordOf(device).last).not.toBeNull()
+    forgetOld(device, oldestMs + 1)
+    expect(recordOf(device).last).toBeNull()
   })
 })

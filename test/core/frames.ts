@@ -107,10 +107,12 @@ export function storedSession(session: Partial<Session> & { startedMs: number })
     endedMs: null,
     firstMs: Number.POSITIVE_INFINITY,
     lastMs: Number.NEGATIVE_INFINITY,
+    isLastKnown: true,
     touchedMs: session.startedMs,
     isCounted: true,
     revision: 1,
     storedRevision: 1,
+    siblings: [],
     ...session,
   }
 }

@@ -9,11 +9,13 @@ import {
   isUnstored,
   type Session,
   type SessionBook,
+  type StoredSession,
 } from '../../src/core/sessions.ts'
 import type { SessionOp } from '../../src/protocol/messages.ts'
 import { GAP_MS, HOUR_MS, IDLE_MS, MINUTE_MS, NOW_MS, storedSession } from './frames.ts'
 
-const [START, PAUSE, RESUME, END] = [0, 1, 2, 3] as const
+const OPS = [0, 1, 2, 3] as const
+const [START, PAUSE, RESUME, END] = OPS
 
 function newBook(known: readonly Session[] = []): SessionBook {
   return createSessionBook(7, 3, { sessionGapMs: GAP_MS, sessionIdleMs: IDLE_MS }, known)
@@ -36,7 +38,7 @@ function start(book: SessionBook, startedMs: number): Session {
 /** The store writes what it has not, and finds nothing that the hub does not know. */
 function store(session: Session, id = 1): void {
   const { startedMs, automatic, status, statusMs, statusOp, endedMs, revision } = session
-  confirm(session, { id, startedMs, automatic, status, statusMs, statusOp, endedMs }, revision)
+  confirm(session, { id, startedMs, automatic, status, statusMs, statusOp, endedMs }, revision, true)
 }
 
 describe('a session that the device names', () => {
@@ -365,6 +367,78 @@ describe('what the store found', () => {
     expect(session.status).toBe('ended')
   })
 
+  test('wins over an end of ours that came second and has not the greatest moment', () => {
+    const session = start(newBook(), NOW_MS)
+    applyOp(session, END, NOW_MS + 10, NOW_MS)
+    const known = { id: 5, startedMs: NOW_MS, automatic: false, endedMs: null }
+    confirm(session, { ...known, status: 'paused', statusMs: NOW_MS + 20, statusOp: PAUSE }, session.revision)
+    expect(session).toMatchObject({ status: 'paused', statusMs: NOW_MS + 20, endedMs: null })
+    applyOp(session, END, NOW_MS + 30, NOW_MS)
+    expect(session).toMatchObject({ status: 'ended', endedMs: NOW_MS + 30 })
+  })
+
+  test('wins with its end over a later end of ours', () => {
+    const session = start(newBook(), NOW_MS)
+    applyOp(session, END, NOW_MS + 30, NOW_MS)
+    const ended = { id: 5, startedMs: NOW_MS, automatic: false, status: 'ended' as const, statusOp: END }
+    confirm(session, { ...ended, statusMs: NOW_MS + 10, endedMs: NOW_MS + 10 }, session.revision)
+    expect(session).toMatchObject({ statusMs: NOW_MS + 10, endedMs: NOW_MS + 10 })
+  })
+
+  test('makes two of a book one when they are one in the store', () => {
+    const book = newBook()
+    const early = keep(book, NOW_MS - HOUR_MS)
+    const late = keep(book, NOW_MS)
+    expect(book.sessions).toEqual([early, late])
+    const known = { id: 5, startedMs: NOW_MS - 2 * HOUR_MS, automatic: true, endedMs: null }
+    const stored = { ...known, status: 'active' as const, statusMs: NOW_MS - 2 * HOUR_MS, statusOp: START }
+    confirm(early, stored, 0)
+    confirm(late, stored, 0)
+    expect(book.sessions).toEqual([early])
+    expect(early).toMatchObject({ firstMs: NOW_MS - 2 * HOUR_MS, lastMs: NOW_MS })
+    // What the store says of one of them is true of both.
+    confirm(late, { ...stored, status: 'ended', statusMs: NOW_MS, statusOp: END, endedMs: NOW_MS }, 2)
+    expect(early).toMatchObject({ status: 'ended', endedMs: NOW_MS })
+    expect(keep(book, NOW_MS + 1)).toBe(early)
+    expect(early.endedMs).toBe(NOW_MS + 1)
+    expect(isUnstored(early)).toBe(true)
+  })
+
+  test('and what the hub has agree after every write, in whatever order ops, points and hubs come', () => {
+    const step = fc.record({
+      hub: fc.nat(2),
+      what: fc.constantFrom(...OPS, 'point' as const, 'take' as const, 'finish' as const),
+      atMs: fc.nat(6),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const row = createRow()
+        const hubs = [0, 1, 2].map(() => createHub(row))
+        const expectAgreed = (session: Session) => {
+          const { status, statusMs, statusOp, endedMs } = row.get()!
+          expect(session).toMatchObject({ status, statusMs, statusOp, endedMs })
+        }
+        for (const { hub: which, what, atMs } of steps) {
+          const hub = hubs[which]!
+          if (what === 'take') hub.take()
+          else if (what === 'point') hub.point(NOW_MS + atMs)
+          else if (what !== 'finish') hub.op(what, NOW_MS + atMs)
+          else if (hub.finish() && !isUnstored(hub.session)) expectAgreed(hub.session)
+        }
+        // Once to tell what they have, and once more to hear what the others had.
+        for (const { session, writeAll } of [...hubs, ...hubs]) {
+          session.revision += 1
+          writeAll()
+          expectAgreed(session)
+        }
+        const { status, endedMs } = row.get()!
+        if (status !== 'ended') return
+        for (const { session } of hubs) expect(endedMs).toBeGreaterThanOrEqual(session.lastMs)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   test('is news for the store where points had moved an end that only the store knew', () => {
     // The hub did not know that the session had ended, and has kept a point after that end.
     const book = newBook()
@@ -430,3 +504,61 @@ describe('a book', () => {
     for (let i = 150; i < 200; i++) expect(starts).toContain(NOW_MS + i)
   })
 })
+
+type Row = StoredSession | undefined
+
+/** One row of a database that keeps what its statements keep, written by one hub after another. */
+function createRow() {
+  let row: Row
+  return { get: () => row, write }
+
+  /** Returns the row, and whether it is new. */
+  function write(given: StoredSession & { lastMs: number }): [StoredSession, boolean] {
+    const isNew = row === undefined
+    row ??= { ...given, id: 1 }
+    if (isNew) return [row, true]
+    const isLater =
+      given.statusMs > row.statusMs || (given.statusMs === row.statusMs && given.statusOp > row.statusOp)
+    if (row.status === 'ended') row = { ...row, endedMs: Math.max(row.endedMs!, given.lastMs) }
+    else if (isLater) {
+      const { status, statusMs, statusOp, endedMs } = given
+      row = { ...row, status, statusMs, statusOp, endedMs }
+    }
+    return [row, false]
+  }
+}
+
+/** A hub that knows one session, and what it is writing of it just now. */
+function createHub(row: ReturnType<typeof createRow>) {
+  const book = newBook()
+  const session = book.named(NOW_MS, NOW_MS, [])
+  let writing: { given: Session; revision: number } | null = null
+  return { session, op, point, take, finish, writeAll }
+
+  function op(which: SessionOp, atMs: number): void {
+    applyOp(session, which, atMs, NOW_MS)
+  }
+
+  function point(recordedMs: number): void {
+    book.addPoint(session, recordedMs, NOW_MS)
+  }
+
+  function take(): void {
+    if (isUnstored(session)) writing ??= { given: { ...session }, revision: session.revision }
+  }
+
+  /** False when nothing was being written. */
+  function finish(): boolean {
+    if (writing === null) return false
+    const { given, revision } = writing
+    writing = null
+    const [stored, isNew] = row.write(given)
+    confirm(session, stored, revision, isNew)
+    return true
+  }
+
+  function writeAll(): void {
+    finish()
+    for (; isUnstored(session); finish()) take()
+  }
+}

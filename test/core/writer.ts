@@ -10,7 +10,7 @@ import { SESSION_OP } from '../../src/protocol/messages.ts'
 /** What a statement says of a session, as it was when its batch was taken. */
 interface Write {
   session: Session
-  row: StoredSession
+  row: StoredSession & { lastMs: number }
   revision: number
 }
 
@@ -34,9 +34,10 @@ export function createWriter<Owner>(backlog: Backlog<Owner>, onStored: (entries:
     writing[lane] = { entries: [], writes: [] }
     for (const { session, row, revision } of writes) {
       lastSessionId += 1
+      const isNew = !rows.has(session)
       const stored = merge(rows.get(session), { ...row, id: session.id || lastSessionId })
       rows.set(session, stored)
-      confirm(session, stored, revision)
+      confirm(session, stored, revision, isNew)
     }
     for (const entry of entries) backlog.done(entry)
     onStored(entries)
@@ -65,12 +66,12 @@ export function createWriter<Owner>(backlog: Backlog<Owner>, onStored: (entries:
 /** Sessions that the store has to learn of, with what it learns. */
 function writesOf(kept: Kept): Write[] {
   const sessions = new Set(kept.changed.filter(isUnstored))
-  for (const session of kept.sessionOf) if (session.id === 0) sessions.add(session)
+  for (const session of kept.sessionOf) if (isUnstored(session)) sessions.add(session)
   return [...sessions].map((session) => ({ session, row: { ...session }, revision: session.revision }))
 }
 
-/** What a statement leaves in the database: the later op wins, *ended* is final, an end only moves on. */
-function merge(row: StoredSession | undefined, given: StoredSession): StoredSession {
+/** What a statement leaves in the database: the later op wins, *ended* is final, and only points move an end on. */
+function merge(row: StoredSession | undefined, given: Write['row']): StoredSession {
   if (row === undefined) return given
   // What the hub made up is active from its first point on, and that may turn out to be an earlier one.
   const isEarlierStart = row.statusOp === SESSION_OP.start && given.startedMs < row.startedMs
@@ -84,6 +85,6 @@ function merge(row: StoredSession | undefined, given: StoredSession): StoredSess
     status: decides.status,
     statusMs: decides.statusMs,
     statusOp: decides.statusOp,
-    endedMs: decides.status === 'ended' ? Math.max(row.endedMs ?? 0, given.endedMs ?? 0) : null,
+    endedMs: row.endedMs === null ? decides.endedMs : Math.max(row.endedMs, given.lastMs),
   }
 }

@@ -8,7 +8,7 @@ import { createDeviceKey } from '../../src/deviceKey.ts'
 import { hubToken, secretOf, tampered, unsigned } from '../rig/forgery.ts'
 import { startHub, type TestDevice, type TestHub, type TestUser } from '../rig/hub.ts'
 import { AUDIENCE, type Claims, type Issuer, makeKey, type Signing, startIssuer } from '../rig/issuer.ts'
-import { createEmbedded, type TestDatabase } from '../rig/kinds.ts'
+import { quickestKind, type TestDatabase } from '../rig/kinds.ts'
 import { openDevice, openStats, openViewer } from '../rig/wire.ts'
 
 const [HELLO, AUTH, AUTH_OK] = [1, 5, 70]
@@ -32,7 +32,7 @@ const on = {} as World
 
 beforeAll(async () => {
   on.issuer = await startIssuer()
-  on.database = await createEmbedded()
+  on.database = await quickestKind.create()
   on.hub = await startHub({ database: on.database, env: on.issuer.env })
   on.secret = await secretOf(on.database)
   on.admin = await on.hub.addUser({ role: 'admin' })

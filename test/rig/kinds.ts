@@ -40,6 +40,10 @@ export const databaseKinds: readonly DatabaseKind[] = [
   { name: 'postgresql', missing: postgresMissing, create: createPostgres },
 ]
 
+/** For tests to which it is all one: a PostgreSQL that runs already, where there is one. */
+export const quickestKind: DatabaseKind =
+  databaseKinds.find(({ name, missing }) => name === 'postgresql' && missing === null) ?? databaseKinds[0]!
+
 /** Copies the directory that embeddedSetup made, since making one takes much longer. */
 export async function createEmbedded(): Promise<TestDatabase> {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'alzy-data-'))

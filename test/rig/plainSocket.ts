@@ -17,6 +17,10 @@ export interface Closed {
 export interface Opening {
   subprotocol?: string
   headers?: Record<string, string>
+  /** The address to connect from, such as 127.0.0.9. */
+  localAddress?: string
+  /** Whom to trust with TLS, in PEM. */
+  ca?: string | Buffer
 }
 
 export const PATIENCE_MS = 10_000
@@ -26,7 +30,7 @@ export type PlainSocket = Awaited<ReturnType<typeof openPlainSocket>>
 /** A socket on any path. `answers` may deal with a frame as it arrives, which then is not kept for `next`. */
 export async function openPlainSocket(
   place: string,
-  { subprotocol, headers = {} }: Opening,
+  { subprotocol, headers = {}, localAddress, ca }: Opening,
   answers: (frame: Frame, send: (frame: Frame) => void) => boolean = () => false,
 ) {
   const frames: Frame[] = []
@@ -38,6 +42,8 @@ export async function openPlainSocket(
 
   const ws = new WebSocket(place, subprotocol === undefined ? [] : [subprotocol], {
     headers,
+    ...(localAddress === undefined ? {} : { localAddress }),
+    ...(ca === undefined ? {} : { ca }),
     perMessageDeflate: false,
     handshakeTimeout: PATIENCE_MS,
   })

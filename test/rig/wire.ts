@@ -91,12 +91,16 @@ async function openWatching(place: string, options: NonNullable<Parameters<typeo
   }
 }
 
-/** What a hub answers to a request for an upgrade, refused or not. A header that is null is left out. */
+/**
+ * What a hub answers to a request for an upgrade, refused or not. A header that is null is left out; a list is sent as
+ * several lines.
+ */
 export function upgradeStatus(
   place: string,
-  headers: Record<string, string | null> = {},
+  headers: Record<string, string | string[] | null> = {},
+  localAddress?: string,
 ): Promise<{ status: number; headers: IncomingHttpHeaders; body: string }> {
-  const all: Record<string, string | null> = {
+  const all: Record<string, string | string[] | null> = {
     connection: 'Upgrade',
     upgrade: 'websocket',
     'sec-websocket-version': '13',
@@ -105,7 +109,11 @@ export function upgradeStatus(
   }
   const given = Object.entries(all).flatMap(([name, value]) => (value === null ? [] : [[name, value]]))
   return new Promise((resolve, reject) => {
-    const asked = request(place.replace(/^ws/, 'http'), { headers: Object.fromEntries(given), agent: false })
+    const asked = request(place.replace(/^ws/, 'http'), {
+      headers: Object.fromEntries(given),
+      agent: false,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    })
     asked.once('error', reject)
     asked.once('upgrade', (response, socket) => {
       socket.destroy()

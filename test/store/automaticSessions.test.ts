@@ -1,6 +1,7 @@
 /** Where points without a session go (D3), as the database has it afterwards, whatever the hub remembers. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { endIdleSessions } from '../../src/core/device.ts'
 import { GAP_MS, HOUR_MS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
 import { describeOnEachStore, forgotten, hubs, sessionsOf } from './eachStore.ts'
 import { writingTo } from './writing.ts'
@@ -162,7 +163,14 @@ describeOnEachStore('an automatic session', (on) => {
     writingTo(on.store, async (writing) => {
       const step = fc.record({
         at: fc.array(fc.nat(240), { minLength: 1, maxLength: 4 }),
-        next: fc.constantFrom('frame', 'frame', 'batch', 'hub that was started'),
+        next: fc.constantFrom(
+          'frame',
+          'frame',
+          'batch',
+          'hub that was started',
+          'hub that knows nothing',
+          'idle hub',
+        ),
       })
       await fc.assert(
         fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 8 }), async (steps) => {
@@ -172,6 +180,9 @@ describeOnEachStore('an automatic session', (on) => {
             const sent = writing.send(hub, minutes(...at))
             if (next !== 'frame') await sent.stored
             if (next === 'hub that was started') hub = await on.reload(device)
+            if (next === 'hub that knows nothing') hub = forgotten(device)
+            const ended = next === 'idle hub' ? endIdleSessions(hub, NOW_MS + GAP_MS + 1) : null
+            if (ended !== null) writing.offer(hub, 0, 0, ended)
           }
           await writing.send(hub, [T]).stored
           await expectCovered(device)

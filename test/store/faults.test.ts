@@ -127,10 +127,51 @@ describeOnPostgres('a writer', (on) => {
     const { stored } = writing.send(device, [T], T)
     await until(() => writing.away.length > 0, 'the statement is given up')
     expect(writing.away).toMatchObject([{ code: '57014' }])
-    await on.outsider.runScript('drop trigger crawl on points')
+    await on.outsider.runScript('drop trigger crawl on points; drop function crawl')
     await stored
     expect(await timesOf(store.read, device)).toEqual([T])
     await writing.writer.stop(10_000)
+  })
+
+  test('writes less at once when a batch is too much for the database', { timeout: 60_000 }, async () => {
+    const { options } = serverOptions(on.database.url, { writeTimeoutMs: 500 })
+    const slow = await openStore(options, new AbortController().signal)
+    const writing = startWriting({ runs: slow.writes })
+    const device = await addDevice(store.read)
+    await writing.send(device, [T], T).stored
+    await on.outsider.runScript(`
+      create function crawl() returns trigger language plpgsql as 'begin perform pg_sleep(0.02); return new; end';
+      create trigger crawl before insert on points for each row execute function crawl()`)
+    const times = Array.from({ length: 40 }, (_, i) => T + 1 + i)
+    const { stored, kept } = writing.send(device, times, T)
+    await stored
+    await on.outsider.runScript('drop trigger crawl on points; drop function crawl')
+    expect(new Set(writing.away.map(({ code }) => code))).toEqual(new Set(['57014']))
+    expect([kept.rejected, writing.broken]).toEqual([[], []])
+    expect(await timesOf(store.read, device)).toEqual([T, ...times])
+    expect(writing.batches.at(-1)).toMatchObject({ rows: 40, inserted: 40 })
+    await writing.writer.stop(10_000)
+    await slow.close()
+  })
+
+  test('rejects nothing when another hub makes a session where one was to begin', async () => {
+    const writing = startWriting({ runs: store.writes })
+    const device = await addDevice(store.read)
+    await writing.send(device, [T]).stored
+    await on.outsider.runScript(`begin; insert into sessions (device_id, user_id, started_at, updated_at)
+      select ${device.id}, ${device.userId}, at, at from to_timestamp(${T - 1_000} / 1000.0) as at`)
+    const { stored, kept } = writing.send(device, [T - 1_000])
+    await until(async () => (await hubActivity(on)).some(isWaiting), 'the writer waits for the other hub')
+    await on.outsider.runScript('commit')
+    await stored
+    expect(kept.rejected).toEqual([])
+    expect(await timesOf(store.read, device)).toEqual([T - 1_000, T])
+    expect(await sessionsOf(store.read, device)).toMatchObject([
+      { startedMs: T - 1_000, automatic: false, firstMs: null },
+      { startedMs: T, automatic: true, firstMs: T - 1_000 },
+    ])
+    expect(await writing.writer.stop(10_000)).toBe(true)
+    expect([writing.away, writing.broken]).toEqual([[], []])
   })
 
   describe('whose database is read-only', () => {
@@ -181,5 +222,5 @@ describeOnPostgres('a writer', (on) => {
 })
 
 function isWaiting({ waitsFor, query }: { waitsFor: string | null; query: string }): boolean {
-  return waitsFor === 'Lock' && (insertsPoints(query) || query.includes('insert into sessions'))
+  return waitsFor === 'Lock' && (insertsPoints(query) || /insert into sessions|update sessions/.test(query))
 }

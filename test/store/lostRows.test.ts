@@ -124,6 +124,8 @@ describeOnEachStore('the writer, when the database has lost', (on) => {
         const sessions = await sessionsOf(on.store.read, device)
         expect(sessions).toMatchObject([{ automatic: session === null, firstMs: T + 1, lastMs: T + 3 }])
         expect(sessions[0]!.id).not.toBe(id)
+        // Viewers have to be told.
+        expect(writing.batches.at(-1)!.sessions.map((one) => one.id)).toEqual([sessions[0]!.id])
         expect(await sessionsOf(on.store.read, other)).toMatchObject([{ id, firstMs: null }])
       }),
     )

@@ -61,10 +61,10 @@ export function urlAt(url: string, port: number): string {
   return changed.href
 }
 
-/** Kills the hub's connections to the database; returns how many there were. */
+/** Kills the hub's connections to the database and waits for their end; returns how many there were. */
 export async function killHub(on: Postgres): Promise<number> {
   const rows = await on.outsider.run(
-    `select pg_terminate_backend(pid) from pg_stat_activity
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity
      where datname = current_database() and application_name = 'alzy'`,
   )
   return rows.length

@@ -1,12 +1,16 @@
 /** Sessions as the database has them afterwards (D2), whatever order frames, hubs and restarts come in. */
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
-import { endIdleSessions } from '../../src/core/device.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type Device, endIdleSessions } from '../../src/core/device.ts'
+import { createFleet } from '../../src/core/fleet.ts'
 import type { SessionOp } from '../../src/protocol/messages.ts'
-import { readIdleDevices } from '../../src/store/sessions.ts'
-import { GAP_MS, HOUR_MS, IDLE_MS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
-import { describeOnEachStore, forgotten, hubs, pointsOf, sessionsOf } from './eachStore.ts'
-import { startWriting, writingTo } from './writing.ts'
+import { readCredentials } from '../../src/store/devices.ts'
+import { readIdleDevices, readLastPoints } from '../../src/store/sessions.ts'
+import { createSweep } from '../../src/sweep.ts'
+import { GAP_MS, HOUR_MS, IDLE_MS, LIMITS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
+import { until } from '../rig/until.ts'
+import { describeOnEachStore, forgotten, hubs, pointsOf, sessionsOf, timesOf } from './eachStore.ts'
+import { startWriting, type Writing, writingTo } from './writing.ts'
 
 const [START, PAUSE, RESUME, END] = [0, 1, 2, 3] as const
 const STATUS_AFTER = ['active', 'paused', 'active', 'ended'] as const
@@ -182,28 +186,6 @@ describeOnEachStore('a session that the device names', (on) => {
         expect(await isIdle([device.id], begunMs + HOUR_MS + GAP_MS + 1)).toEqual([true])
       }))
 
-    test('is ended at its last point by a hub that has just started, whatever was recorded since', () =>
-      writingTo(on.store, async (writing) => {
-        const device = await on.addDevice()
-        writing.send(device, [begunMs, begunMs + 1_000], begunMs, begunMs)
-        await writing.send(device, [begunMs + 2_000], begunMs + 2_000, begunMs).stored
-        // A busy day of another session.
-        await on.store.read(
-          `insert into points (device_id, session_id, lat, lng, geom, recorded_at, received_at)
-           select device_id, session_id, lat, lng, geom, recorded_at + i * interval '1 s', received_at
-           from points, generate_series(1, 30000) i
-           where device_id = $1::int and recorded_at = to_timestamp($2::float8 / 1000)`,
-          [device.id, begunMs + 2_000],
-        )
-        const hub = await on.reload(device)
-        const kept = endIdleSessions(hub, NOW_MS)!
-        await writing.offer(hub, 0, 0, kept).stored
-        expect(await sessionsOf(on.store.read, device)).toMatchObject([
-          { status: 'ended', endedMs: begunMs + 1_000, lastMs: begunMs + 1_000 },
-          { status: 'ended', endedMs: begunMs + 2_000 + 30_000_000 },
-        ])
-      }))
-
     test('is ended at its last point by a hub that has just started, and is idle no more', () =>
       writingTo(on.store, async (writing) => {
         const device = await on.addDevice()
@@ -217,5 +199,91 @@ describeOnEachStore('a session that the device names', (on) => {
         ])
         expect(await isIdle([device.id], NOW_MS)).toEqual([false])
       }))
+  })
+
+  describe('and whose last point lies behind a day of another one', () => {
+    const begunMs = NOW_MS - 3 * IDLE_MS
+    /** Each begins then, with a last point a second later; the day that follows has a point each second. */
+    const [restarted, unknown, idle, fresh] = [0, 1, 2, 3].map((i) => begunMs + i * 10_000) as [
+      number,
+      number,
+      number,
+      number,
+    ]
+    const dayMs = begunMs + MINUTE_MS
+    const dayPoints = 86_400
+    let device: Device
+
+    beforeAll(async () => {
+      device = await on.addDevice()
+      await writingTo(on.store, async (writing) => {
+        for (const startMs of [restarted, unknown, idle, fresh]) {
+          const lastReceivedMs = startMs === fresh ? NOW_MS - IDLE_MS : begunMs
+          writing.send(device, [startMs], startMs, begunMs)
+          writing.send(device, [startMs + 1_000], startMs, lastReceivedMs)
+        }
+        await writing.send(device, [dayMs], dayMs, begunMs).stored
+      })
+      const parts = 8
+      for (let part = 0; part < parts; part++) {
+        await on.store.read(
+          `insert into points (device_id, session_id, lat, lng, geom, recorded_at, received_at)
+           select device_id, session_id, lat, lng, geom, recorded_at + i * interval '1 s', received_at + i * interval '1 s'
+           from points, generate_series($3::int, $4::int) i
+           where device_id = $1::int and recorded_at = to_timestamp($2::float8 / 1000)`,
+          [device.id, dayMs, (part * dayPoints) / parts + 1, ((part + 1) * dayPoints) / parts],
+        )
+      }
+      expect(await timesOf(on.store.read, device)).toHaveLength(dayPoints + 9)
+    })
+
+    async function sessionAt(startMs: number): Promise<unknown> {
+      return (await sessionsOf(on.store.read, device)).find(({ startedMs }) => startedMs === startMs)
+    }
+
+    test('is not known to be idle before somebody has looked for that point', async () => {
+      const hub = await on.reload(device)
+      const ended = endIdleSessions(hub, NOW_MS)!.changed.map(({ startedMs }) => startedMs)
+      expect(ended).toEqual([dayMs])
+    })
+
+    test.each([
+      ['a hub that was started since', restarted, () => on.reload(device)],
+      ['a hub that has never heard of it', unknown, async () => forgotten(device)],
+    ])('ends with that point when an earlier end comes to %s', (_, startMs, hubOf) =>
+      writingTo(on.store, async (writing) => {
+        await writing.sendOp(await hubOf(), startMs, END, startMs + 500).stored
+        expect(await sessionAt(startMs)).toMatchObject({ status: 'ended', endedMs: startMs + 1_000 })
+      }),
+    )
+
+    test('ends with that point when it is idle, on a hub that has just started, and not while that is fresh', () =>
+      writingTo(on.store, async (writing) => {
+        await sweepOnce(writing, NOW_MS)
+        expect(await sessionAt(idle)).toMatchObject({ status: 'ended', endedMs: idle + 1_000 })
+        expect(await sessionAt(dayMs)).toMatchObject({ status: 'ended', endedMs: dayMs + dayPoints * 1_000 })
+        expect(await sessionAt(fresh)).toMatchObject({ status: 'active' })
+        await sweepOnce(writing, NOW_MS + 1)
+        expect(await sessionAt(fresh)).toMatchObject({ status: 'ended', endedMs: fresh + 1_000 })
+      }))
+
+    /** What a hub does now and then that has just started and holds no device. */
+    async function sweepOnce(writing: Writing, nowMs: number): Promise<void> {
+      const limits = { sessionGapMs: GAP_MS, sessionIdleMs: IDLE_MS }
+      const fleet = createFleet({ ...LIMITS, idleDevicesMax: 10 })
+      const sweep = createSweep({
+        fleet,
+        backlog: writing.backlog,
+        findIdle: async (atMs, countMax) => {
+          const ids = await readIdleDevices(on.store.read, atMs, limits, countMax, device.id - 1)
+          return ids.filter((id) => id === device.id)
+        },
+        findLastPoints: (sessions) => readLastPoints(on.store.read, sessions),
+        readDevice: async (id) => (await readCredentials(on.store.read, [id]))[0],
+        now: () => nowMs,
+      })
+      await sweep()
+      await until(() => writing.backlog.frames === 0, 'what the sweep found is stored')
+    }
   })
 })

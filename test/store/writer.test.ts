@@ -249,6 +249,31 @@ describeOnEachStore('the writer', (on) => {
     await finish(writing)
   })
 
+  test.each([
+    ['a range', new RangeError('an infinite number has no place in the database')],
+    ['a type', new TypeError('undefined is not a function')],
+  ])('stops for good, and reports nothing, when a fault of %s is its own', async (_, fault) => {
+    const tap = createTap(on.store.writes[1]!)
+    const writing = startWriting({ runs: [on.store.writes[0]!, tap.run] })
+    const device = await on.addDevice()
+    tap.before = () => {
+      throw fault
+    }
+    writing.send(device, moments(2))
+    await until(() => writing.broken.length > 0, 'the writer gives up')
+    expect(writing.broken).toEqual([fault])
+    expect([writing.away, writing.retries, writing.reported]).toEqual([[], 0, []])
+    expect(await writing.writer.stop(1)).toBe(false)
+  })
+
+  test('writes the ops of many sessions in statements that are no larger than those of points', async () => {
+    const writing = startWriting({ runs: on.store.writes.slice(0, 2), limits: { writeRowsMax: 25 } })
+    const device = await on.addDevice()
+    for (const at of moments(60)) writing.sendOp(device, at, 0)
+    await finish(writing)
+    expect(writing.batches.map(({ sessions }) => sessions.length)).toEqual([25, 25, 10])
+  })
+
   test('stops when everything is stored, and says when something is not', async () => {
     const tap = createTap(on.store.writes[1]!)
     const device = await on.addDevice()

@@ -1,0 +1,117 @@
+/**
+ * One round of a user's devices that send and viewers that watch, the same for the hub and for uWebSockets.js alone:
+ * how fast LIVE frames arrived and what they cost the server. Which of the two it is, the round does not know.
+ */
+import type { BareServerTasks } from './bareServer.ts'
+import type { Child } from './children.ts'
+import type { GeneratorTasks } from './generator.ts'
+import type { Hub, HubUser } from './hubProcess.ts'
+import type { ViewersTasks } from './viewers.ts'
+
+/** Hub or reference, as a round uses it. */
+export interface Contender {
+  name: string
+  port: number
+  user: HubUser
+  sends: 'points' | 'live'
+  cpuMs: () => Promise<number>
+  /** Of the last round with so many viewers: tells how many frames fill the next. */
+  rates: Map<number, number>
+}
+
+export interface Round {
+  deliveriesPerSecond: number
+  cpuMicrosPerDelivery: number
+  viewersCpuMs: number
+  generatorCpuMs: number
+  missing: number
+}
+
+export interface RoundsOptions {
+  generator: Child<GeneratorTasks>
+  viewersChild: Child<ViewersTasks>
+  /** Devices of a contender's user. */
+  devices: number
+  /** About how long a round takes. */
+  seconds: number
+  /** Deliveries that may be under way. */
+  underway: number
+  empty: () => Promise<void>
+}
+
+/** A cold server manages about so many; the first round is not reported. */
+const COLD_DELIVERIES_PER_S = 100_000
+export const WINDOW_POINTS = 10_000
+/** In a round: what the database then has to store must not take much longer than the round. */
+const FRAMES_MAX = 40_000
+
+/** Settings of a hub for these rounds. */
+export const HUB_ENV = {
+  ALZY_WINDOW_POINTS_MAX: String(WINDOW_POINTS),
+  // The senders mean to be ahead of the database.
+  ALZY_PAUSE_AFTER_MS: '60000',
+  // One device sends what a crowd would.
+  ALZY_DEVICE_FRAMES_PER_S: '100000',
+  ALZY_DEVICE_POINTS_PER_S: '1000000',
+  // And one user watches as a crowd would.
+  ALZY_SOCKETS_PER_USER_MAX: '1000000',
+}
+
+export async function hubContender(hub: Hub, devices: number): Promise<Contender> {
+  const user = await hub.addUser(devices)
+  return { name: 'hub', port: hub.port, user, sends: 'points', cpuMs: hub.cpuMs, rates: new Map() }
+}
+
+/** As many connections as the hub has, so that both read as many sockets for as many frames. */
+export async function bareContender(
+  server: Child<BareServerTasks>,
+  devices: number,
+  { decodes } = { decodes: false },
+): Promise<Contender> {
+  const { port } = await server.ask('listen', { windowPoints: WINDOW_POINTS, decodes })
+  const deviceKeys = Array.from({ length: devices }, (_, i) => `sender ${i + 1}`)
+  return {
+    name: 'uWebSockets.js alone',
+    port,
+    user: { token: 'anyone', deviceKeys },
+    sends: 'live',
+    cpuMs: async () => (await server.ask('cpu', undefined)).usedMs,
+    rates: new Map(),
+  }
+}
+
+/** One round, from the first frame sent to the last one delivered. Connecting and encoding are not counted. */
+export async function deliver(contender: Contender, viewers: number, options: RoundsOptions): Promise<Round> {
+  const { port, user, sends, rates } = contender
+  const { generator, viewersChild, devices, seconds, underway } = options
+  const frames = ((rates.get(viewers) ?? COLD_DELIVERIES_PER_S) * seconds) / viewers
+  const framesPerDevice = Math.max(1, Math.round(Math.min(frames, FRAMES_MAX) / devices))
+  const unseenFramesMax = Math.max(1, Math.round(underway / viewers / devices))
+  const expected = framesPerDevice * devices * viewers
+  await options.empty()
+  await viewersChild.ask('connect', { port, token: user.token, viewers: viewers - 1 })
+  await generator.ask('connect', { port, ...user, firstPlace: 0 })
+  await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: sends })
+  await viewersChild.ask('arm', { expected: framesPerDevice * devices * (viewers - 1) })
+  const cpuBeforeMs = await contender.cpuMs()
+  const sent = await generator.ask('send', {
+    pointsPerFrame: 1,
+    windowPoints: WINDOW_POINTS,
+    unseenFramesMax,
+  })
+  const counted = await viewersChild.ask('counted', undefined)
+  const cpuMs = (await contender.cpuMs()) - cpuBeforeMs
+  await generator.ask('disconnect', undefined)
+  await viewersChild.ask('disconnect', undefined)
+  const received = counted.received + sent.seen
+  const lastMs = Math.max(counted.lastMs, sent.lastSeenMs)
+  const deliveriesPerSecond = (received / (lastMs - sent.firstSendMs)) * 1000
+  rates.set(viewers, deliveriesPerSecond)
+  return {
+    deliveriesPerSecond,
+    cpuMicrosPerDelivery: (cpuMs / received) * 1000,
+    viewersCpuMs: counted.cpuMs,
+    generatorCpuMs: sent.cpuMs,
+    missing: expected - received,
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Who knocks: the address that a request comes from and what it calls the hub, as far as its peer can be believed.
+ * The PROXY protocol is not asked: a client can send its header as well.
+ */
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
+import { blockOf, clientOf, isOwnMachine, readAddress, type Trust } from '../addresses.ts'
+import type { Called } from '../origins.ts'
+
+export interface Visitor extends Called {
+  address: string
+  /** What limits by address count by; null: the hub's own machine, which they are not for. */
+  block: string | null
+}
+
+export interface VisitorsOptions {
+  trust: Trust
+  isTls: boolean
+  /** A peer that is not trusted speaks for others: maybe a proxy that nobody has declared. */
+  onForwarded: (peer: string) => void
+}
+
+export type Visitors = ReturnType<typeof createVisitors>
+
+/** A peer that is gone has no address any more. */
+const NOBODY = '0.0.0.0'
+
+export function createVisitors({ trust, isTls, onForwarded }: VisitorsOptions) {
+  return { read, blockOfPeer }
+
+  /** To be called before the request's handler waits for anything. */
+  function read(res: HttpResponse, req: HttpRequest): Visitor {
+    const peer = peerOf(res)
+    const host = req.getHeader('host')
+    const scheme = isTls ? 'https' : 'http'
+    if (!trust.isTrusted(peer)) {
+      if (req.getHeader('x-forwarded-for') !== '') onForwarded(peer)
+      return { address: peer, block: countedBy(peer), scheme, host }
+    }
+    const { hops, proto } = forwardedBy(req)
+    const address = clientOf(peer, hops, trust)
+    // A hop that claims to be the hub's own machine is not believed so much.
+    const block = hops.length === 0 ? countedBy(peer) : blockOf(address)
+    return { address, block, scheme: proto ?? scheme, host }
+  }
+
+  /** Of a connection that has not sent anything yet. Whoever is behind a proxy is counted later. */
+  function blockOfPeer(res: HttpResponse): string | null {
+    const peer = peerOf(res)
+    return trust.isTrusted(peer) ? null : countedBy(peer)
+  }
+}
+
+function countedBy(peer: string): string | null {
+  return isOwnMachine(peer) ? null : blockOf(peer)
+}
+
+function peerOf(res: HttpResponse): string {
+  return readAddress(Buffer.from(res.getRemoteAddressAsText()).toString()) ?? NOBODY
+}
+
+/** A field may come in several lines, of which `getHeader` shows the first alone: the one the client wrote. */
+function forwardedBy(req: HttpRequest): { hops: string[]; proto: 'http' | 'https' | null } {
+  const hops: string[] = []
+  let proto = ''
+  req.forEach((name, value) => {
+    if (name === 'x-forwarded-for') hops.push(...value.split(','))
+    if (name === 'x-forwarded-proto') proto = value.split(',').at(-1)!.trim().toLowerCase()
+  })
+  return { hops, proto: proto === 'http' || proto === 'https' ? proto : null }
+}
