@@ -35,7 +35,8 @@ function write(res: HttpResponse, { status, headers, body }: Reply, isHead: bool
     res.writeStatus(STATUS[status])
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
     if (status === 304) return res.endWithoutBody()
-    if (isHead) return res.endWithoutBody(body.byteLength)
+    // With the length as an argument it would wait for a body, and end the connection with the next request.
+    if (isHead) return res.writeHeader('Content-Length', String(body.byteLength)).endWithoutBody()
     const [, isDone] = res.tryEnd(body, body.byteLength)
     if (isDone) return
     res.onWritable((offset) => {

@@ -50,3 +50,17 @@ export async function centreOf(
   }
   return { x: x / count, y: y / count, count }
 }
+
+/** How many pixels of a part of the page differ from `before`, and what it looks like now. */
+export async function changedPixels(
+  page: Page,
+  clip: { x: number; y: number; width: number; height: number },
+  before: Uint8ClampedArray | null,
+): Promise<{ pixels: Uint8ClampedArray; changed: number }> {
+  const { data } = await pixelsOf(page, await page.screenshot({ clip }))
+  let changed = 0
+  for (let i = 0; before !== null && i < data.length; i += 4) {
+    if (data[i] !== before[i] || data[i + 1] !== before[i + 1] || data[i + 2] !== before[i + 2]) changed += 1
+  }
+  return { pixels: data, changed }
+}

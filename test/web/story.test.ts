@@ -121,7 +121,13 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 120_000 }, () => {
     expect(link).toContain(`${hub.http}/track#pair=`)
 
     phone = await open(
-      { viewport: PHONE, isMobile: true, hasTouch: true, geolocation: START, permissions: ['geolocation'] },
+      {
+        viewport: PHONE,
+        isMobile: true,
+        hasTouch: true,
+        geolocation: START,
+        permissions: ['geolocation', 'screen-wake-lock'],
+      },
       [`127.0.0.1:${line.port}`],
     )
     await phone.page.goto(link.replace(`:${hub.port}/`, `:${line.port}/`))

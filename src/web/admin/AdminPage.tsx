@@ -78,7 +78,7 @@ export function AdminPage({
               The database is away: nothing is acknowledged, and devices keep what they record.
             </p>
           )}
-          <div class="charts">
+          <div class="charts" data-samples={office.samples.count}>
             {CHARTS.map((spec) => (
               <Chart key={spec.title} office={office} spec={spec} isDark={isDark} />
             ))}

@@ -97,7 +97,13 @@ export const CHARTS: readonly ChartSpec[] = [
 
 export function createSamples() {
   let samples: Sample[] = []
-  return { add, series }
+  return {
+    add,
+    series,
+    get count() {
+      return samples.length
+    },
+  }
 
   function add(sample: Sample): void {
     const before = samples.at(-1)

@@ -35,7 +35,7 @@ export interface Insets {
 
 export interface ChartOptions {
   container: HTMLElement
-  watch: Watch
+  watch: Pick<Watch, 'devices' | 'listen' | 'now' | 'isHearing'>
   theme: Theme
   mapStyle: string | null
   insets: Insets
@@ -152,6 +152,7 @@ export function openChart({
       })
     }
     if (lines !== null) drawLines(map, lines)
+    container.dataset.ready = 'true'
     isReady.value = true
   })
   map.on('move', rule)
