@@ -83,7 +83,13 @@ export function createKeySet(options: KeySetOptions) {
     const headers = { accept: 'application/json' }
     const response = await options.fetch(url, { signal, headers, redirect: 'error' })
     if (!response.ok) throw new Error(`the issuer answered with HTTP ${response.status}`)
-    return JSON.parse(await textOf(response))
+    const text = await textOf(response)
+    try {
+      return JSON.parse(text)
+    } catch {
+      // The parser's own words quote what it read, and nobody knows what that is.
+      throw new Error('the issuer answered with something else than JSON')
+    }
   }
 
   function age(): number {

@@ -44,7 +44,9 @@ function nameOf({ certPath }: TlsFiles, near: string): string {
   }
 }
 
+/** The server below us reads PEM alone. */
 function readCertificate(pem: Buffer): X509Certificate {
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw new Error('not PEM')
   return new X509Certificate(pem)
 }
 

@@ -22,7 +22,7 @@ export interface ApiOptions
     SetupOptions,
     ErrorsOptions,
     Omit<DevicesOptions, 'directory' | 'limits'>,
-    Omit<PairingOptions, 'directory' | 'limits'>,
+    Omit<PairingOptions, 'directory' | 'limits' | 'onRefused'>,
     Omit<UsersOptions, 'directory' | 'tokens'>,
     Omit<SharesOptions, 'directory' | 'tokens'>,
     PointsOptions {
@@ -36,18 +36,20 @@ export interface ApiOptions
 }
 
 export function createApi(options: ApiOptions): Handlers {
+  const { audit } = options
+  const onRefused = (address: string) => audit.refused('pairingToken', address)
   const routes = [
     ...healthRoutes(options),
     ...setupRoutes(options),
     ...userRoutes(options),
     ...deviceRoutes(options),
-    ...pairingRoutes(options),
+    ...pairingRoutes({ ...options, onRefused }),
     ...sessionRoutes(options),
     ...pointRoutes(options),
     ...shareRoutes(options),
     ...errorRoutes(options),
   ]
   const described = [...routes, openApiRoute(routes)]
-  const identify = auditing(createIdentify(options.identify, options.onLogin), options.audit)
-  return handlersOf(described, identify, options.audit.act)
+  const identify = auditing(createIdentify(options.identify, options.onLogin), audit)
+  return handlersOf(described, identify, audit.act)
 }

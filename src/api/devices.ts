@@ -93,7 +93,9 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
           ? (await giveKey(device.id)).answer
           : await givePairing(device.id, request.baseUrl)
         options.onDevice(answer.device)
-        return { status: 201, json: answer, act: ['device.added', { deviceId: device.id }] }
+        const acts: Act[] = [['device.added', { deviceId: device.id }]]
+        if (!withKey) acts.push(['device.pairing', { deviceId: device.id }])
+        return { status: 201, json: answer, acts }
       },
     }),
     route({
@@ -122,7 +124,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         if (device === null) throw new Problem(404, 'there is no such device')
         if (device.isActive) options.onDevice(device)
         else options.onDeviceGone(device)
-        return { status: 200, json: device, act: actOf(device.id, body.isActive) }
+        return { status: 200, json: device, acts: actsOf(device.id, body.isActive) }
       },
     }),
     route({
@@ -136,7 +138,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         const device = await ownDevice(directory, caller, parameters.id)
         if (!(await directory.deleteDevice(device.id))) throw new Problem(404, 'there is no such device')
         options.onDeviceGone(device)
-        return { status: 204, act: ['device.deleted', { deviceId: device.id }] }
+        return { status: 204, acts: [['device.deleted', { deviceId: device.id }]] }
       },
     }),
     route({
@@ -150,7 +152,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
         await ownDevice(directory, caller, parameters.id)
         const { answer, keyHash } = await giveKey(parameters.id)
         options.onDeviceKey(answer.device, keyHash)
-        return { status: 201, json: answer, act: ['device.keyReplaced', { deviceId: parameters.id }] }
+        return { status: 201, json: answer, acts: [['device.keyReplaced', { deviceId: parameters.id }]] }
       },
     }),
     route({
@@ -162,7 +164,8 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
       answers: { 201: PAIRING },
       handle: async ({ caller, parameters, request }) => {
         await ownDevice(directory, caller, parameters.id)
-        return { status: 201, json: await givePairing(parameters.id, request.baseUrl) }
+        const json = await givePairing(parameters.id, request.baseUrl)
+        return { status: 201, json, acts: [['device.pairing', { deviceId: parameters.id }]] }
       },
     }),
   ]
@@ -183,7 +186,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
   }
 }
 
-function actOf(deviceId: number, isActive: boolean | undefined): Act | null {
-  if (isActive === undefined) return null
-  return [isActive ? 'device.activated' : 'device.deactivated', { deviceId }]
+function actsOf(deviceId: number, isActive: boolean | undefined): Act[] {
+  if (isActive === undefined) return []
+  return [[isActive ? 'device.activated' : 'device.deactivated', { deviceId }]]
 }

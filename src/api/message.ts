@@ -26,7 +26,7 @@ export type Answer = (
   | StreamedAnswer
 ) & {
   /** What was done, where the audit trail has to hold it. */
-  act?: Act | null
+  acts?: readonly Act[]
 }
 
 /**

@@ -26,6 +26,7 @@ export interface PairingOptions {
   counts: Counts
   /** The key with this hash is the only one from now on. */
   onDeviceKey: (device: DeviceRow, keyHash: string) => void
+  onRefused: (address: string) => void
   now: () => number
 }
 
@@ -61,7 +62,8 @@ export function pairingRoutes(options: PairingOptions): Route[] {
       answers: { 200: z.object({ deviceId: id, deviceKey: z.string() }) },
       handle: async ({ body, request }) => {
         takeTry(request.address)
-        return { status: 200, json: await redeem(body) }
+        const json = await redeem(body, request.address)
+        return { status: 200, json, acts: [['device.paired', { deviceId: json.deviceId }]] }
       },
     }),
   ]
@@ -77,7 +79,10 @@ export function pairingRoutes(options: PairingOptions): Route[] {
     })
   }
 
-  async function redeem({ pairingToken, secret = createDeviceSecret(), ...profile }: z.infer<typeof SHOWN>) {
+  async function redeem(
+    { pairingToken, secret = createDeviceSecret(), ...profile }: z.infer<typeof SHOWN>,
+    address: string,
+  ) {
     const openHash = tokenHashOf(pairingToken)
     const redeemedHash = redeemedHashOf(pairingToken, secret)
     // The key holds the id of the device, and the database never sees a key: so this first, then what decides.
@@ -87,6 +92,7 @@ export function pairingRoutes(options: PairingOptions): Route[] {
     const device = await directory.redeemPairing(redemption)
     if (device === null) {
       counts.pairingsRefused += 1
+      options.onRefused(address)
       throw new Problem(403, 'the pairing token is unknown, used or expired; ask for a new one')
     }
     counts.devicesPaired += 1

@@ -71,7 +71,7 @@ export function handlersOf(
       async (request) => {
         const input = await read(one, request, identify)
         const answer = await one.handle(input)
-        if (answer.act != null) onAct(answer.act, actorOf(input.caller, request.address))
+        for (const act of answer.acts ?? []) onAct(act, actorOf(input.caller, request.address))
         return answer
       },
     ]),

@@ -65,6 +65,7 @@ export function shareRoutes(options: SharesOptions): Route[] {
         return {
           status: 201,
           json: { share: shown(share), token, url: `${request.baseUrl}/#token=${token}` },
+          acts: [['share.made', { shareId: share.id, deviceIds: body.deviceIds }]],
         }
       },
     }),
@@ -82,7 +83,7 @@ export function shareRoutes(options: SharesOptions): Route[] {
         }
         await directory.endShare(share.id, now())
         options.onShareEnded(share)
-        return { status: 204 }
+        return { status: 204, acts: [['share.ended', { shareId: share.id }]] }
       },
     }),
   ]

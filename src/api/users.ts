@@ -1,5 +1,6 @@
 /** Users: oneself, and for admins everyone, and their tokens. */
 import { z } from 'zod'
+import type { Act } from '../audit.ts'
 import type { Directory, UserRow } from '../core/directory.ts'
 import type { Tokens } from '../tokens.ts'
 import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from './fields.ts'
@@ -74,7 +75,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
       handle: async ({ body: { email, name: given, role } }) => {
         const user = await directory.insertUser({ email, name: given ?? email.split('@')[0]!, role })
         if (user === null) throw new Problem(409, `there is a user with the address ${email}`)
-        return { status: 201, json: user, act: ['user.added', { userId: user.id, role }] }
+        return { status: 201, json: user, acts: [['user.added', { userId: user.id, role }]] }
       },
     }),
     route({
@@ -93,7 +94,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
         if (user === null) throw new Problem(404, 'there is no such user')
         if (user === 'taken') throw new Problem(409, 'somebody else is known by one of these providers')
         onUser(user)
-        return { status: 200, json: user }
+        return { status: 200, json: user, acts: actsOf(user.id, body) }
       },
     }),
     route({
@@ -111,8 +112,15 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
         if (!user?.isActive) throw new Problem(404, 'there is no such user')
         const { token, expiresMs } = await tokens.issue(user.id, body.ttlS, now())
         const json = { token, expiresAt: new Date(expiresMs).toISOString() }
-        return { status: 201, json, act: ['token.issued', { userId: user.id }] }
+        return { status: 201, json, acts: [['token.issued', { userId: user.id }]] }
       },
     }),
   ]
+}
+
+function actsOf(userId: number, { role, isActive }: z.infer<typeof CHANGE>): Act[] {
+  const acts: Act[] = []
+  if (role !== undefined) acts.push([role === 'admin' ? 'user.promoted' : 'user.demoted', { userId }])
+  if (isActive !== undefined) acts.push([isActive ? 'user.activated' : 'user.deactivated', { userId }])
+  return acts
 }

@@ -75,8 +75,7 @@ function shareRow(row: Record<string, unknown>): ShareRow {
   }
 }
 
-/** The driver knows the types of arrays only where it has asked for them, which it may not: then they are text. */
-function idsOf(value: unknown): number[] {
-  if (Array.isArray(value)) return value as number[]
-  return (value as string).slice(1, -1).split(',').map(Number)
+/** `{1,2}`: the driver, which may not ask for the types of arrays, leaves them as the text they came as. */
+function idsOf(text: unknown): number[] {
+  return (text as string).slice(1, -1).split(',').map(Number)
 }

@@ -28,8 +28,16 @@ describeOnEachDatabase('the audit trail', {}, (on) => {
     await as('PATCH', place, { isActive: false })
     await as('PATCH', place, { isActive: true })
     const { json: again } = await as('POST', `${place}/key`)
+    const { json: pairing } = await as('POST', `${place}/pairing`)
+    const shown = { pairingToken: pairing.pairingToken }
+    const { json: paired } = await on.hub.request('POST', '/v1/pair', shown, null)
+    await on.hub.request('POST', '/v1/pair', shown, null)
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
+    const { json: shared } = await as('POST', '/v1/shares', { deviceIds: [made.device.id], expiresAt })
+    await as('DELETE', `/v1/shares/${shared.share.id}`)
     await as('DELETE', place)
     await as('DELETE', place)
+    await on.hub.request('PATCH', `/v1/users/${admin.id}`, { role: 'user', isActive: false })
     const address = '127.0.0.1'
     const [byOperator, byAdmin] = [
       { by: 'operator', address },
@@ -45,12 +53,20 @@ describeOnEachDatabase('the audit trail', {}, (on) => {
       { audit: 'device.deactivated', deviceId, ...byAdmin },
       { audit: 'device.activated', deviceId, ...byAdmin },
       { audit: 'device.keyReplaced', deviceId, ...byAdmin },
+      { audit: 'device.pairing', deviceId, ...byAdmin },
+      { audit: 'device.paired', deviceId, by: null, address },
+      { audit: 'credential.refused', credential: 'pairingToken', address, count: 1 },
+      { audit: 'share.made', shareId: shared.share.id, deviceIds: [deviceId], ...byAdmin },
+      { audit: 'share.ended', shareId: shared.share.id, ...byAdmin },
       { audit: 'device.deleted', deviceId, ...byAdmin },
+      { audit: 'user.demoted', userId: admin.id, ...byOperator },
+      { audit: 'user.deactivated', userId: admin.id, ...byOperator },
     ]
     await until(() => trail(on.hub.log).length >= expected.length, 'everything is in the log')
     expect(trail(on.hub.log)).toEqual(expected)
     const text = JSON.stringify(on.hub.log)
-    for (const secret of [issued.token, made.deviceKey, again.deviceKey])
+    const keys = [made.deviceKey, again.deviceKey, paired.deviceKey]
+    for (const secret of [issued.token, shared.token, pairing.pairingToken, ...keys])
       expect(text.includes(secret)).toBe(false)
   })
 
@@ -87,7 +103,10 @@ describeOnEachDatabase('the audit trail', {}, (on) => {
       address,
       count: 1,
     })
-    const seen = () => trail(on.hub.log).filter(({ audit }) => audit === 'credential.refused')
+    const seen = () =>
+      trail(on.hub.log).filter(
+        ({ audit, credential }) => audit === 'credential.refused' && credential !== 'pairingToken',
+      )
     await until(() => seen().length >= 4, 'all are in the log')
     const expected = [
       refused('deviceKey', '127.0.7.2'),

@@ -7,6 +7,7 @@ import { until } from '../rig/until.ts'
 import { openViewer, upgradeStatus } from '../rig/wire.ts'
 
 const PROXY = '127.0.6.1'
+const LATER_PROXY = '127.0.6.9'
 const OTHER_PROXY = '127.0.6.2'
 const LIVE = { 'sec-websocket-protocol': 'alzy.live.v1' }
 let hub: TestHub
@@ -17,7 +18,7 @@ beforeAll(async () => {
   hub = await startHub({
     database,
     env: {
-      ALZY_TRUSTED_PROXIES: `${PROXY}, 10.0.0.0/8, 2001:db8:ffff::/48`,
+      ALZY_TRUSTED_PROXIES: `${PROXY}, ${LATER_PROXY}, 10.0.0.0/8, 2001:db8:ffff::/48`,
       ALZY_SOCKETS_PER_ADDRESS_MAX: '1',
     },
   })
@@ -31,14 +32,15 @@ afterAll(async () => {
  * The address that the hub takes a request for: the one in its log's line about a token that it refuses. An address has
  * one such line, so each is asked for once.
  */
-async function addressOf(lines: string[], from: string, before: Buffer | string = ''): Promise<unknown> {
+async function addressOf(lines: string[], from: string, before = Buffer.alloc(0)): Promise<unknown> {
   const seen = () => hub.log.filter(({ audit }) => audit === 'credential.refused')
   const known = seen().length
   const socket = net.connect({ port: hub.port, host: '127.0.0.1', localAddress: from })
-  socket.write(before)
-  socket.write(
-    ['GET /v1/me HTTP/1.1', 'Host: x', 'Authorization: Bearer none', ...lines, '', ''].join('\r\n'),
+  const request = ['GET /v1/me HTTP/1.1', 'Host: x', 'Authorization: Bearer none', ...lines, '', ''].join(
+    '\r\n',
   )
+  // In one piece: the server below us reads a PROXY header only together with what follows it.
+  socket.write(Buffer.concat([before, Buffer.from(request)]))
   const line = await until(() => seen()[known], 'the refusal is in the log')
   socket.destroy()
   return line.address
@@ -77,7 +79,7 @@ test('the PROXY protocol is not believed, even of a trusted proxy', async () => 
     Buffer.from('2111000c', 'hex'),
     Buffer.from([9, 9, 9, 9, 8, 8, 8, 8, 0, 1, 0, 2]),
   ])
-  expect(await addressOf([], '127.0.6.4', header)).toBe('127.0.6.4')
+  for (const from of ['127.0.6.4', LATER_PROXY]) expect(await addressOf([], from, header)).toBe(from)
 })
 
 test('a client behind a proxy has its own limit, an IPv6 client that of its /64', async () => {

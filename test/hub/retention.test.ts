@@ -93,9 +93,9 @@ describeOnEachDatabase('retention', { ALZY_SESSION_SWEEP_MS: '200' }, (on) => {
     const viewer = await welcomedViewer(on.hub.ws, user)
     viewer.send([SUB])
     const devices = (await viewer.next(SNAP))[3] as unknown[][]
-    const lastOf = (id: number) => devices.find(([deviceId]) => deviceId === id)![9]
+    const lastOf = (id: number) => devices.find(([deviceId]) => deviceId === id)![9] as unknown[] | null
     expect(lastOf(quiet.id) ?? null).toBeNull()
-    expect(lastOf(old.id)).toMatchObject([running, 'active', now - DAY_MS + 39_000])
+    expect(lastOf(old.id)?.slice(0, 3)).toEqual([running, 'active', now - DAY_MS + 39_000])
     await viewer.close()
     await live.close()
 

@@ -68,6 +68,7 @@ beforeAll(() => {
   )
   openssl('genrsa', '-out', file('other.pem'), '2048')
   openssl('rsa', '-in', file('other.pem'), '-aes256', '-passout', 'pass:secret', '-out', file('locked.pem'))
+  openssl('x509', '-in', file('cert.pem'), '-outform', 'DER', '-out', file('cert.der'))
   writeFileSync(file('nonsense.pem'), 'nonsense')
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -191,6 +192,12 @@ describe.skipIf(opensslMissing !== '')(`files of TLS${opensslMissing}`, () => {
       'nonsense.pem',
       'key.pem',
       /^ALZY_TLS_CERT: .*nonsense\.pem is not a certificate in PEM\n$/,
+    ],
+    [
+      'a certificate in DER',
+      'cert.der',
+      'key.pem',
+      /^ALZY_TLS_CERT: .*cert\.der is not a certificate in PEM\n$/,
     ],
     [
       'a key that is none',
