@@ -92,6 +92,7 @@ const LIMITS = {
 
   // Memory, reads and HTTP
   idleDevicesMax: limit(20_000, 0, 10_000_000),
+  lastErrorsMax: limit(1_000, 1, 1_000_000),
   readTimeoutMs: limit(10_000, 500, 120_000),
   readConnections: limit(4, 1, 64),
   bodyBytesMax: limit(64 * 1024, 1_024, 16 * 1024 * 1024),
@@ -140,6 +141,8 @@ export interface Config {
   readonly oidc: { readonly issuer: string; readonly audience: string } | null
   /** Origins of browsers allowed besides the hub's own. */
   readonly origins: readonly string[]
+  /** A MapLibre style for the live map; null: outlines of land, without any request elsewhere. */
+  readonly mapStyle: string | null
   readonly trustedProxies: readonly Network[]
   /** Files in PEM; null: no TLS. */
   readonly tls: { readonly certPath: string; readonly keyPath: string } | null
@@ -195,6 +198,9 @@ const SETTINGS = {
     .string()
     .transform(listOf(readOrigin, 'is not an origin such as https://maps.example.org (no path, no pattern)'))
     .optional(),
+  ALZY_MAP_STYLE: z
+    .url({ protocol: /^https?$/, error: 'must be the http(s) address of a MapLibre style' })
+    .optional(),
   ALZY_TRUSTED_PROXIES: z
     .string()
     .transform(listOf(readNetwork, 'is not an address, nor a network such as 10.0.0.0/8 or 2001:db8::/32'))
@@ -249,6 +255,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     secret: settings.ALZY_SECRET ?? null,
     oidc: issuer !== undefined && audience !== undefined ? Object.freeze({ issuer, audience }) : null,
     origins: settings.ALZY_ORIGINS ?? [],
+    mapStyle: settings.ALZY_MAP_STYLE ?? null,
     trustedProxies: settings.ALZY_TRUSTED_PROXIES ?? [],
     tls: certPath !== undefined && keyPath !== undefined ? { certPath, keyPath } : null,
     retentionMs: settings.ALZY_RETENTION_DAYS === undefined ? null : settings.ALZY_RETENTION_DAYS * DAY_MS,

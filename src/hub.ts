@@ -16,10 +16,12 @@ import { createFleet } from './core/fleet.ts'
 import { createTally } from './core/tally.ts'
 import { createDelivery } from './delivery.ts'
 import { createIdentity } from './identity.ts'
+import { createLastErrors } from './lastErrors.ts'
 import type { Log } from './log.ts'
 import { createMetrics, REFUSAL_COUNTS } from './metrics.ts'
 import { createOidc } from './oidc.ts'
 import { createOrigins } from './origins.ts'
+import { readPages } from './pages.ts'
 import { CLOSE } from './protocol/closes.ts'
 import { createRetention } from './retention.ts'
 import { createRights } from './rights.ts'
@@ -30,6 +32,7 @@ import { createHelloDeadlines } from './sockets/hello.ts'
 import { createHttp } from './sockets/http.ts'
 import type { DeviceLink } from './sockets/link.ts'
 import { createLogin } from './sockets/login.ts'
+import { createPageServer } from './sockets/pages.ts'
 import { createServer } from './sockets/server.ts'
 import { createStatsSocket } from './sockets/stats.ts'
 import { createStreams } from './sockets/stream.ts'
@@ -166,6 +169,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     now: elapsed,
   })
   const audience = createAudience(server, counts)
+  const lastErrors = createLastErrors(limits, now)
   const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
   const oidc = config.oidc && createOidc({ ...config.oidc, limits, fetch, onAway: onIssuerAway, elapsed })
   const identify = createIdentity({ tokens, oidc, directory, now })
@@ -200,6 +204,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     isWatched: (device) => audience.isWatched(device.userId, device.id),
     onSeen: (device) => lastSeen.note(device.id, device.lastSeenMs ?? now()),
     onAck: metrics.ackMs.record,
+    lastErrors,
     onRefused: (address) => audit.refused('deviceKey', address),
     onFault,
     now,
@@ -283,12 +288,21 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     ...limits,
     isReady,
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
+    lastErrors: lastErrors.list,
+    setup: {
+      mapStyle: config.mapStyle,
+      oidc: config.oidc && { issuer: config.oidc.issuer, clientId: config.oidc.audience },
+    },
     limits,
     counts,
     ...changes,
     audit,
     now,
   })
+  const pages = createPageServer(
+    readPages({ mapStyle: config.mapStyle, issuer: config.oidc?.issuer ?? null }),
+    countRequest,
+  )
   const http = createHttp({
     handlers: api,
     streams,
@@ -299,15 +313,13 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     visitors,
     onRefused,
     now: elapsed,
-    onRequest: () => {
-      counts.httpRequests += 1
-    },
+    onRequest: countRequest,
     onFault: answerFault,
   })
   server.addRoute(devices.route())
   server.addRoute(viewers.route())
   server.addRoute(admins.route())
-  server.addHttp(http.handle)
+  server.addHttp((res, req) => void (pages.handle(res, req) || http.handle(res, req)))
 
   const port = await server.listen(config.host, config.port)
   log.info({ host: config.host, port, tls: tls !== null }, 'listening')
@@ -445,6 +457,10 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
 
   function onRefused(reason: keyof typeof REFUSAL_COUNTS): void {
     counts[REFUSAL_COUNTS[reason]] += 1
+  }
+
+  function countRequest(): void {
+    counts.httpRequests += 1
   }
 
   /** Once: anybody can send the field. */

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url))
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) =>
-  /(?<!\.d)\.ts$/.test(name),
+  /(?<!\.d)\.tsx?$/.test(name),
 )
 
 function importsOf(file: string): string[] {
@@ -70,6 +70,15 @@ test('client/ knows only protocol/', () => {
     targetsOf(file).filter(
       (target) => /^\w+\/.*\.ts$/.test(target) && !isUnder(target, 'client', 'protocol'),
     ),
+  )
+  expect(strangers).toEqual([])
+})
+
+test('web/ knows only client/ and the HTTP API', () => {
+  const pages = inFolder('web').filter((file) => file !== 'web/vite.config.ts')
+  expect(pages.length).toBeGreaterThan(40)
+  const strangers = pages.flatMap((file) =>
+    targetsOf(file).filter((target) => /^\w+\/.*\.tsx?$/.test(target) && !isUnder(target, 'web', 'client')),
   )
   expect(strangers).toEqual([])
 })

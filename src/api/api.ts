@@ -5,6 +5,7 @@ import type { Identify } from '../identity.ts'
 import type { Tokens } from '../tokens.ts'
 import { auditing, createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
+import { type ErrorsOptions, errorRoutes } from './errors.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import type { Handlers } from './message.ts'
 import { openApiRoute } from './openapi.ts'
@@ -12,11 +13,14 @@ import { type PairingOptions, pairingRoutes } from './pairing.ts'
 import { type PointsOptions, pointRoutes } from './points.ts'
 import { handlersOf } from './route.ts'
 import { sessionRoutes } from './sessions.ts'
+import { type SetupOptions, setupRoutes } from './setup.ts'
 import { type SharesOptions, shareRoutes } from './shares.ts'
 import { type UsersOptions, userRoutes } from './users.ts'
 
 export interface ApiOptions
   extends HealthOptions,
+    SetupOptions,
+    ErrorsOptions,
     Omit<DevicesOptions, 'directory' | 'limits'>,
     Omit<PairingOptions, 'directory' | 'limits' | 'onRefused'>,
     Omit<UsersOptions, 'directory' | 'tokens'>,
@@ -36,12 +40,14 @@ export function createApi(options: ApiOptions): Handlers {
   const onRefused = (address: string) => audit.refused('pairingToken', address)
   const routes = [
     ...healthRoutes(options),
+    ...setupRoutes(options),
     ...userRoutes(options),
     ...deviceRoutes(options),
     ...pairingRoutes({ ...options, onRefused }),
     ...sessionRoutes(options),
     ...pointRoutes(options),
     ...shareRoutes(options),
+    ...errorRoutes(options),
   ]
   const described = [...routes, openApiRoute(routes)]
   const identify = auditing(createIdentify(options.identify, options.onLogin), audit)

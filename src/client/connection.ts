@@ -11,7 +11,7 @@ import {
 } from '../protocol/closes.ts'
 import { pack } from '../protocol/encode.ts'
 import { TYPE } from '../protocol/messages.ts'
-import type { ToDevice, ToViewer } from './frames.ts'
+import type { ToAdmin, ToDevice, ToViewer } from './frames.ts'
 import { createHeartbeat } from './heartbeat.ts'
 import { type Clock, type Platform, routeUrl, type Wire, type WireListener } from './platform.ts'
 
@@ -29,7 +29,7 @@ export interface Loss {
   local: boolean
 }
 
-export interface ConnectionOptions<Frame extends ToDevice | ToViewer> {
+export interface ConnectionOptions<Frame extends ToDevice | ToViewer | ToAdmin> {
   /** Of the hub (`http:`, `https:`, `ws:` or `wss:`), with or without the route. */
   url: string
   route: string
@@ -56,7 +56,9 @@ const UNATTENDED_SPREAD_MS = 300_000
 const RETRY_AFTER_MS_MAX = 3_600_000
 const HTTP_FINAL = new Set([400, 403, 404, 426])
 
-export function openConnection<Frame extends ToDevice | ToViewer>(options: ConnectionOptions<Frame>) {
+export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
+  options: ConnectionOptions<Frame>,
+) {
   const { clock, platform } = options
   const url = routeUrl(options.url, options.route)
   let state: ConnectionState = { name: 'connecting' }
@@ -139,7 +141,7 @@ export function openConnection<Frame extends ToDevice | ToViewer>(options: Conne
     if (bytes === null) return
     const frame = options.read(bytes)
     // The same frame, as a union that can be told apart.
-    const seen: ToDevice | ToViewer = frame
+    const seen: ToDevice | ToViewer | ToAdmin = frame
     if (seen.type === TYPE.welcome) {
       if (state.name !== 'connecting') return
       welcome(seen.heartbeatS)

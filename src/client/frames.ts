@@ -86,6 +86,12 @@ export type ToViewer =
   | { type: typeof TYPE.gone; deviceId: number }
   | { type: typeof TYPE.tick; tick: number }
 
+/** The stats socket speaks as the viewer socket does, but of the hub. */
+export type ToAdmin =
+  | CommonFrame
+  | Extract<ToViewer, { type: typeof TYPE.welcome | typeof TYPE.authOk | typeof TYPE.tick }>
+  | { type: typeof TYPE.stats; stats: Readonly<Record<string, unknown>> }
+
 class Malformed extends Error {}
 
 /** Reads a frame of `/v1/device`. Never throws. */
@@ -96,6 +102,21 @@ export function readToDevice(message: Uint8Array): ToDevice {
 /** Reads a frame of `/v1/live`. Never throws. */
 export function readToViewer(message: Uint8Array): ToViewer {
   return read(message, viewerFields)
+}
+
+/** Reads a frame of `/v1/stats`. Never throws. */
+export function readToAdmin(message: Uint8Array): ToAdmin {
+  return read(message, (f): ToAdmin => {
+    switch (f[0]) {
+      case TYPE.stats:
+        return { type: TYPE.stats, stats: map(f[1]) }
+      case TYPE.welcome:
+      case TYPE.authOk:
+      case TYPE.tick:
+        return viewerFields(f) as ToAdmin
+    }
+    return commonFields(f)
+  })
 }
 
 function deviceFields(f: readonly unknown[]): ToDevice {
@@ -266,6 +287,12 @@ function str(value: unknown): string {
 function bool(value: unknown): boolean {
   if (typeof value !== 'boolean') throw new Malformed('expected true or false')
   return value
+}
+
+function map(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Malformed('expected a map')
+  return value as Record<string, unknown>
 }
 
 function array(value: unknown): readonly unknown[] {

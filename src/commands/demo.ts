@@ -42,7 +42,9 @@ function tell(io: DemoIo, url: string, devices: readonly string[], token: string
   io.stdout(`Moving on ${url} as ${EMAIL}: ${devices.length} devices`)
   for (const name of devices) io.stdout(`  ${name}`)
   io.stdout('')
-  io.stdout('Watch them from another terminal (Ctrl-C here ends the demo):')
+  io.stdout('Watch them on the map (Ctrl-C here ends the demo):')
+  io.stdout(`  ${url}/#token=${token}`)
+  io.stdout('or in another terminal:')
   io.stdout(`  npx alzy watch${elsewhere} --token ${token}`)
   io.stdout('')
 }

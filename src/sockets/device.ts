@@ -15,6 +15,7 @@ import {
   NONE,
   nextPosition,
 } from '../core/device.ts'
+import type { LastErrors } from '../lastErrors.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeDeviceFrame } from '../protocol/decode.ts'
@@ -71,6 +72,8 @@ export interface DeviceSocketOptions {
   publish: (device: Device, frame: Uint8Array) => void
   isWatched: (device: Device) => boolean
   onSeen: (device: Device) => void
+  /** What a device did wrong, for people who look. */
+  lastErrors: Pick<LastErrors, 'note' | 'noteRejected'>
   /** An ACK is due; the oldest frame that it covers was received so long ago. */
   onAck: (tookMs: number) => void
   /** A device key was refused. */
@@ -90,7 +93,7 @@ const REASON_COUNTS = {
 } as const
 
 export function createDeviceSocket(options: DeviceSocketOptions) {
-  const { limits, credit, backlog, counts, now } = options
+  const { limits, credit, backlog, counts, lastErrors, now } = options
   const links = new Set<DeviceLink>()
   /** The socket of each device (D10). */
   const linkOf = new Map<number, DeviceLink>()
@@ -244,6 +247,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     counts.takeovers += 1
     linkOf.delete(device.id)
     older.peer.end(CLOSE.replaced)
+    lastErrors.note(device.id, CLOSE.replaced.reason)
   }
 
   function points(link: DeviceLink, device: Device, frame: PointsFrame): void {
@@ -283,6 +287,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     if (!link.peer.isOpen) return false
     const verdict = link.window!.accept(seq, cost)
     if (verdict === 'sequence') {
+      lastErrors.note(device.id, CLOSE.sequence.reason)
       link.peer.end(CLOSE.sequence)
       return false
     }
@@ -291,6 +296,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       if (verdict === 'limit') counts.windowsExceeded += 1
       else counts.deviceRatesExceeded += 1
       link.peer.end(CLOSE.limit)
+      lastErrors.note(device.id, CLOSE.limit.reason)
       // Accepted by the window but not kept: it must not stay held.
       if (verdict === 'kept') link.window!.settle(seq, cost)
       return false
@@ -325,7 +331,9 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   function settle(entries: readonly Entry<DeviceLink>[]): void {
     const rejectedOf = new Map<DeviceLink, Rejected[]>()
     const nowMs = now()
-    for (const { owner: link, seq, cost, kept } of entries) {
+    for (const { device, owner: link, seq, cost, kept } of entries) {
+      const rejection = kept.rejected.at(-1)
+      if (rejection !== undefined) lastErrors.noteRejected(device.id, rejection[2])
       if (link === null) continue
       link.window!.settle(seq, cost)
       const receivedMs = link.receivedMs.shift()!
@@ -384,6 +392,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
 
   function malformed(link: DeviceLink, text: string, ref: number | null): void {
     counts.framesMalformed += 1
+    if (link.device !== null) lastErrors.note(link.device.id, `frame not understood: ${text}`)
     link.peer.malformed(text, ref)
   }
 

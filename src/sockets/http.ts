@@ -251,7 +251,8 @@ function write(
     'json' in answer ? 'application/json' : 'text' in answer ? answer.contentType : undefined
   res.cork(() => {
     begin(res, { status: answer.status, contentType }, headers)
-    if (method === 'HEAD') res.endWithoutBody(Buffer.byteLength(body))
+    // With the length as an argument it would wait for a body, and end the connection with the next request.
+    if (method === 'HEAD') res.writeHeader('Content-Length', String(Buffer.byteLength(body))).endWithoutBody()
     else if (answer.status === 204) res.endWithoutBody()
     // What is still to come of a body that took too long is not waited for.
     else res.end(body, answer.status === 408)

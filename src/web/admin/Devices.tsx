@@ -1,0 +1,138 @@
+/** Everyone's devices: who is there, whose each is, and what went wrong with it last. */
+import { useState } from 'preact/hooks'
+import type { DeviceView } from '../../client/browser.ts'
+import { useAsk } from '../hub/useAsk.ts'
+import { Dialog } from '../look/Dialog.tsx'
+import { useSecond } from '../look/useSecond.ts'
+import { ageWords } from '../look/words.ts'
+import { orderedDevices } from '../map/order.ts'
+import type { Office } from './office.ts'
+import { Scroller } from './Scroller.tsx'
+
+const ROWS = 50
+
+export function Devices({ office }: { office: Office }) {
+  const [search, setSearch] = useState('')
+  const [rows, setRows] = useState(ROWS)
+  const [removing, setRemoving] = useState<DeviceView | null>(null)
+  office.watch.changes.value
+  const nowMs = useSecond() + office.watch.now() - Date.now()
+  const devices = orderedDevices(office.watch.devices.values(), search)
+  const owners = new Map(office.users.value.map(({ id, name }) => [id, name]))
+  if (office.watch.devices.size === 0) {
+    return <p class="muted">No device yet. Whoever opens the map can add one.</p>
+  }
+  return (
+    <div class="stack">
+      <label class="field narrow">
+        <span>Search</span>
+        <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+      </label>
+      <Scroller label="Devices">
+        <thead>
+          <tr>
+            <th scope="col">Device</th>
+            <th scope="col">Of</th>
+            <th scope="col">State</th>
+            <th scope="col">Last seen</th>
+            <th scope="col">Last error</th>
+            <th scope="col">
+              <span class="hidden-text">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {devices.slice(0, rows).map((device) => (
+            <Row
+              key={device.deviceId}
+              office={office}
+              device={device}
+              owner={owners.get(device.userId)}
+              nowMs={nowMs}
+              onRemove={() => setRemoving(device)}
+            />
+          ))}
+        </tbody>
+      </Scroller>
+      {devices.length > rows && (
+        <button type="button" class="button" onClick={() => setRows(rows + 4 * ROWS)}>
+          Show more of {devices.length}
+        </button>
+      )}
+      {removing !== null && <Removal office={office} device={removing} onClose={() => setRemoving(null)} />}
+    </div>
+  )
+}
+
+function Row({
+  office,
+  device,
+  owner,
+  nowMs,
+  onRemove,
+}: {
+  office: Office
+  device: DeviceView
+  owner: string | undefined
+  nowMs: number
+  onRemove: () => void
+}) {
+  const error = office.errors.value.get(device.deviceId)
+  return (
+    <tr>
+      <th scope="row">
+        {device.name} <span class="muted small">#{device.deviceId}</span>
+      </th>
+      <td>{owner ?? `user ${device.userId}`}</td>
+      <td>
+        <span class={device.online ? 'tag good' : 'tag'}>{device.online ? 'online' : 'offline'}</span>
+      </td>
+      <td>{seenWords(device, nowMs)}</td>
+      <td class={error === undefined ? 'muted' : 'bad'}>
+        {error === undefined ? '–' : `${error.message}, ${ageWords(nowMs - Date.parse(error.at))} ago`}
+      </td>
+      <td class="end">
+        <button
+          type="button"
+          class="button danger small"
+          onClick={onRemove}
+          aria-label={`Remove ${device.name}`}
+        >
+          Remove
+        </button>
+      </td>
+    </tr>
+  )
+}
+
+function seenWords({ online, lastSeenMs }: DeviceView, nowMs: number): string {
+  if (online) return 'now'
+  return lastSeenMs === null ? 'never' : `${ageWords(nowMs - lastSeenMs)} ago`
+}
+
+function Removal({ office, device, onClose }: { office: Office; device: DeviceView; onClose: () => void }) {
+  const { isBusy, problem, ask } = useAsk()
+  return (
+    <Dialog title={`Remove ${device.name}?`} onClose={onClose}>
+      <p>It is disconnected at once and cannot come back. What it recorded stays stored.</p>
+      {problem !== null && (
+        <p class="notice bad" role="alert">
+          {problem}
+        </p>
+      )}
+      <button
+        type="button"
+        class="button danger"
+        disabled={isBusy}
+        onClick={() =>
+          ask(async () => {
+            await office.api.send('DELETE', `/v1/devices/${device.deviceId}`)
+            onClose()
+          })
+        }
+      >
+        Remove it
+      </button>
+    </Dialog>
+  )
+}

@@ -1,0 +1,62 @@
+/**
+ * The token of whoever looks at the page: taken from the link that brought it, kept for this tab only, and never left
+ * in the address bar or the history.
+ */
+import { computed, signal } from '@preact/signals'
+
+const KEY = 'alzy.token'
+const REFRESH_KEY = 'alzy.refresh'
+
+export type Credential = ReturnType<typeof createCredential>
+
+export function createCredential() {
+  const held = signal(sessionStorage.getItem(KEY))
+  /** Why there is none, when there was one. */
+  const ended = signal<string | null>(null)
+  hearFragment('token', (token) => {
+    sessionStorage.removeItem(REFRESH_KEY)
+    keep(token)
+  })
+  return {
+    token: computed(() => held.value),
+    ended,
+    keep,
+    forget,
+    get refreshToken() {
+      return sessionStorage.getItem(REFRESH_KEY)
+    },
+  }
+
+  function keep(token: string, refreshToken: string | null = null): void {
+    sessionStorage.setItem(KEY, token)
+    if (refreshToken !== null) sessionStorage.setItem(REFRESH_KEY, refreshToken)
+    ended.value = null
+    held.value = token
+  }
+
+  function forget(why: string | null): void {
+    sessionStorage.removeItem(KEY)
+    sessionStorage.removeItem(REFRESH_KEY)
+    ended.value = why
+    held.value = null
+  }
+}
+
+/** Hears `#name=…` of the link that opened the page, and of every one opened in it; none stays in the address bar. */
+export function hearFragment(name: string, heard: (value: string) => void): void {
+  take()
+  // To a page that is open already such a link is only another fragment.
+  addEventListener('hashchange', take)
+
+  function take(): void {
+    const value = new URLSearchParams(location.hash.slice(1)).get(name)
+    if (value === null) return
+    history.replaceState(null, '', location.pathname + location.search)
+    if (value !== '') heard(value)
+  }
+}
+
+/** A token as people paste it: bare, or in the link that `alzy demo` or a share gave them. */
+export function tokenIn(text: string): string {
+  return /#token=([^&\s]+)/.exec(text)?.[1] ?? text.trim()
+}

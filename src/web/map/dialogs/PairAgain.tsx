@@ -1,0 +1,39 @@
+/** A new code for a device that is there: the phone was lost, or the browser forgot it. */
+import { useState } from 'preact/hooks'
+import type { DeviceView } from '../../../client/browser.ts'
+import type { Pairing } from '../../hub/shapes.ts'
+import { useAsk } from '../../hub/useAsk.ts'
+import { Dialog } from '../../look/Dialog.tsx'
+import type { Desk } from '../desk.ts'
+import { PairingCode } from './PairingCode.tsx'
+
+export function PairAgain({ desk, device }: { desk: Desk; device: DeviceView }) {
+  const [pairing, setPairing] = useState<Pairing | null>(null)
+  const { isBusy, problem, ask } = useAsk()
+  const begin = () =>
+    ask(async () =>
+      setPairing(await desk.api.send<Pairing>('POST', `/v1/devices/${device.deviceId}/pairing`)),
+    )
+  return (
+    <Dialog title="Pair again" onClose={() => (desk.dialog.value = null)}>
+      {pairing === null ? (
+        <>
+          <p>
+            Whatever phone pairs with the new code becomes <strong>{device.name}</strong>. The one that is it
+            now is let go at that moment; what it recorded stays.
+          </p>
+          {problem !== null && (
+            <p class="notice bad" role="alert">
+              {problem}
+            </p>
+          )}
+          <button type="button" class="button main" disabled={isBusy} onClick={begin}>
+            Show a code
+          </button>
+        </>
+      ) : (
+        <PairingCode desk={desk} pairing={pairing} onAgain={begin} />
+      )}
+    </Dialog>
+  )
+}
