@@ -222,10 +222,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       admins.send()
     }),
     every(limits.rightsCheckMs, () => void (store && rights.check().catch(onAway))),
-    every(limits.lastSeenFlushMs, () => {
-      lastSeen.flush().catch(onAway)
-      lastLogin.flush().catch(onAway)
-    }),
+    every(limits.lastSeenFlushMs, () => void flushNoted()),
     every(limits.sessionSweepMs, () => void (store && sweep().catch(onAway))),
   ]
   return { port, ready, failed, close }
@@ -269,8 +266,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     for (const socket of [devices, viewers, admins]) socket.closeAll(CLOSE.restart)
     await Promise.race([gone(), pause(LINGER_MS)])
     server.close()
-    const noted = Promise.all([lastSeen.flush(), lastLogin.flush()]).catch(onAway)
-    if (isFlushed) await Promise.race([noted, pause(LINGER_MS)])
+    if (isFlushed) await Promise.race([flushNoted(), pause(LINGER_MS)])
     metrics.close()
     await store?.close()
     log.info({}, 'closed')
@@ -294,6 +290,10 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       if (why === 'gone') changes.onDeviceGone(device)
       else changes.onDeviceKey(device)
     })
+  }
+
+  async function flushNoted(): Promise<void> {
+    await Promise.all([lastSeen.flush().catch(onAway), lastLogin.flush().catch(onAway)])
   }
 
   function publish(device: Device, frame: Uint8Array): void {
