@@ -344,10 +344,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       audit.flush()
     }),
     every(limits.rightsCheckMs, () => void (store && rights.check().catch(onAway))),
-    every(limits.lastSeenFlushMs, () => {
-      lastSeen.flush().catch(onAway)
-      lastLogin.flush().catch(onAway)
-    }),
+    every(limits.lastSeenFlushMs, () => void flushNoted()),
     every(limits.sessionSweepMs, () => void (store && sweep().catch(onAway))),
     every(limits.retentionSweepMs, () => void (store && retention?.run().catch(onAway))),
   ]
@@ -394,8 +391,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     for (const socket of [devices, viewers, admins]) socket.closeAll(CLOSE.restart)
     await Promise.race([gone(), pause(LINGER_MS)])
     server.close()
-    const noted = Promise.all([lastSeen.flush(), lastLogin.flush()]).catch(onAway)
-    if (isFlushed) await Promise.race([noted, pause(LINGER_MS)])
+    if (isFlushed) await Promise.race([flushNoted(), pause(LINGER_MS)])
     metrics.close()
     audit.flush(true)
     await store?.close()
@@ -416,6 +412,10 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       admission.noteChange(device.id)
       devices.closeDevice(device.id, CLOSE.refused, (shown) => shown === keyHash)
     })
+  }
+
+  async function flushNoted(): Promise<void> {
+    await Promise.all([lastSeen.flush().catch(onAway), lastLogin.flush().catch(onAway)])
   }
 
   function publish(device: Device, frame: Uint8Array): void {
