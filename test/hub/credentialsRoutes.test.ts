@@ -88,6 +88,7 @@ const VERDICTS: Record<string, Verdict> = {
   'POST /v1/pair': { body: () => ({ pairingToken: 'x' }), status: 'public' },
   'GET /v1/config': { status: 'public' },
   'GET /openapi.json': { status: 'public' },
+  'GET /v1/errors': { status: ofAdmins(200) },
 }
 
 /** What the hub serves, by the table that it serves it from; nothing here is called. */
