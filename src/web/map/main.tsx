@@ -10,6 +10,9 @@ import { MapPage } from './MapPage.tsx'
 const theme = createTheme()
 const credential = createCredential()
 
+// Whoever is signed in will see the map: it comes while the hub is asked what it is.
+if (credential.token.peek() !== null) import('./chart/chart.ts').catch(() => {})
+
 render(
   <Entrance credential={credential}>
     {(setup) => <MapPage credential={credential} setup={setup} theme={theme} />}

@@ -23,7 +23,15 @@ import { type GridLine, graticuleOf } from './graticule.ts'
 import { createLabels, type DeviceLabel } from './labels.ts'
 import { createDeviceLayer } from './layer.ts'
 import { addLines, type DrawnWays, drawLines } from './lines.ts'
-import { type CountryName, DARK, fillOutlines, LIGHT, outlineStyle, repaint } from './outlines.ts'
+import {
+  type CountryName,
+  DARK,
+  fetchOutlines,
+  fillOutlines,
+  LIGHT,
+  outlineStyle,
+  repaint,
+} from './outlines.ts'
 import { createTrails } from './trails.ts'
 
 export interface Insets {
@@ -77,6 +85,7 @@ export function openChart({
   // One is enough for outlines, and each costs memory.
   setWorkerCount(mapStyle === null ? 1 : 2)
   setWorkerUrl(workerUrl)
+  const coarse = mapStyle === null ? fetchOutlines('coarse') : null
   const calm = matchMedia('(prefers-reduced-motion: reduce)')
   const motion = createMotion()
   const trails = createTrails()
@@ -142,11 +151,12 @@ export function openChart({
     markerScale: () => Math.min(1.15, Math.max(0.7, 0.55 + map.getZoom() * 0.045)),
     now: () => performance.now(),
   })
-  map.on('load', () => {
+  // Devices do not wait for the land to be drawn.
+  map.once('style.load', () => {
     addLines(map)
     map.addLayer(layer)
-    if (mapStyle === null) {
-      fillOutlines(map, (names) => {
+    if (coarse !== null) {
+      fillOutlines(map, coarse, (names) => {
         countries = names
         map.triggerRepaint()
       })

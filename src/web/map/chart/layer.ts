@@ -66,6 +66,10 @@ const TRAIL_FIELDS: readonly Field[] = [
 const LINE_WIDTH = 3
 const GRID_WIDTH = 1
 const NO_HEADING = -10
+/** So many devices have no shadows, and are drawn smaller. */
+const CROWD = 1_000
+const CROWD_SCALE = 0.8
+const SHADE_PIXELS = 6
 const RADIANS = Math.PI / 180
 
 export function createDeviceLayer(options: LayerOptions): CustomLayerInterface {
@@ -149,6 +153,7 @@ export function createDeviceLayer(options: LayerOptions): CustomLayerInterface {
         marker.uniform('ring'),
         options.colors().ring.map((byte) => byte / 255),
       )
+      gl.uniform1f(marker.uniform('shade'), count > CROWD ? 0 : SHADE_PIXELS)
       marker.draw(0, count)
       if (top !== null) marker.draw(top, 1)
     }
@@ -163,7 +168,7 @@ export function createDeviceLayer(options: LayerOptions): CustomLayerInterface {
     const { x, y, behindX, behindY, heading } = motion
     const topSlot = options.topSlot()
     const onlySlot = options.onlySlot()
-    const scale = options.markerScale()
+    const scale = options.markerScale() * (motion.slots > CROWD ? CROWD_SCALE : 1)
     let top: number | null = null
     let count = 0
     for (let slot = 0; slot < motion.slots; slot++) {

@@ -58,7 +58,7 @@ export interface CountryName {
   degrees: number
 }
 
-type Atlas = Topology<{ countries: GeometryCollection<{ name: string }> }>
+export type Atlas = Topology<{ countries: GeometryCollection<{ name: string }> }>
 
 const FINE_ZOOM = 5
 const NOTHING = { type: 'FeatureCollection' as const, features: [] }
@@ -108,34 +108,38 @@ export function repaint(map: MapLibreMap, palette: Palette): void {
   map.setPaintProperty('borders', 'line-color', palette.border)
 }
 
-/** Fills the sources of `outlineStyle`, once it is loaded. `named` hears the countries. */
-export function fillOutlines(map: MapLibreMap, named: (names: CountryName[]) => void): void {
+/** Asked for before the map is ready for it. Rejects when the hub is away. */
+export async function fetchOutlines(detail: 'coarse' | 'fine'): Promise<Atlas> {
+  return (await (await fetch(detail === 'coarse' ? coarseUrl : fineUrl)).json()) as Atlas
+}
+
+/** Fills the sources of `outlineStyle`. `named` hears the countries. */
+export function fillOutlines(
+  map: MapLibreMap,
+  coarse: Promise<Atlas>,
+  named: (names: CountryName[]) => void,
+): void {
   let isFine = false
-  const refine = () => {
+  map.on('zoomend', refine)
+  coarse.then(fill).then(refine, refine)
+
+  function refine(): void {
     if (isFine || map.getZoom() < FINE_ZOOM) return
     isFine = true
-    map.off('zoomend', refine)
-    load(fineUrl).catch(() => {
-      // The coarse ones stay; the next zoom asks again.
-      isFine = false
-      map.on('zoomend', refine)
-    })
+    fetchOutlines('fine')
+      .then(fill)
+      .catch(() => {
+        // The coarse ones stay; the next zoom asks again.
+        isFine = false
+      })
   }
-  map.on('zoomend', refine)
-  load(coarseUrl).then(refine, refine)
 
-  async function load(url: string): Promise<void> {
-    const atlas = (await (await fetch(url)).json()) as Atlas
-    const { countries } = atlas.objects
-    // One outline of all land: a border is no coast.
-    map.getSource<GeoJSONSource>('land')?.setData({
-      type: 'FeatureCollection',
-      features: landOf(atlas),
-    })
+  function fill(atlas: Atlas): void {
+    map.getSource<GeoJSONSource>('land')?.setData({ type: 'FeatureCollection', features: landOf(atlas) })
     map.getSource<GeoJSONSource>('borders')?.setData({
       type: 'Feature',
       properties: {},
-      geometry: mesh(atlas, countries, (a, b) => a !== b),
+      geometry: mesh(atlas, atlas.objects.countries, (a, b) => a !== b),
     })
     named(namesOf(atlas))
   }

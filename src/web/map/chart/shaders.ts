@@ -128,14 +128,16 @@ in float state;
 in float size;
 uniform mat4 matrix;
 uniform vec2 pixel;
+uniform float shade;
 out vec2 spot;
 out vec4 tint;
 out float kind;
 out float scale;
-const float REACH = 22.0;
 void main() {
   vec4 middle = matrix * vec4(place, 0.0, 1.0);
-  vec2 offset = corner * REACH * size;
+  // No larger than what is drawn: of thousands every pixel counts.
+  float reach = (state < 0.5 ? 14.5 : 9.5) + shade;
+  vec2 offset = corner * reach * size;
   gl_Position = middle + vec4(offset * pixel * middle.w, 0.0, 0.0);
   float turn = heading < -1.0 ? 0.0 : heading;
   float c = cos(turn);
@@ -152,6 +154,7 @@ in vec4 tint;
 in float kind;
 in float scale;
 uniform vec3 ring;
+uniform float shade;
 out vec4 result;
 
 /** Distance to the hull of a circle around the origin and a smaller one ahead of it. */
@@ -178,8 +181,8 @@ void main() {
   float shape = kind < 0.5 ? drop(spot, 6.6, 1.2, 10.5) : length(spot) - (kind > 2.5 ? 4.6 : 6.2);
   float inside = clamp(0.5 - shape / soft, 0.0, 1.0);
   float outline = clamp(0.5 - (shape - 2.0) / soft, 0.0, 1.0);
-  float shade = 0.28 * (1.0 - smoothstep(0.0, 7.0, shape - 1.0));
-  vec4 pixel = paint(vec3(0.02, 0.06, 0.09), kind > 1.5 ? 0.0 : shade);
+  float shadow = shade > 0.0 ? 0.28 * (1.0 - smoothstep(0.0, shade, shape - 1.0)) : 0.0;
+  vec4 pixel = paint(vec3(0.02, 0.06, 0.09), kind > 1.5 ? 0.0 : shadow);
   pixel = over(paint(ring, outline * (kind > 2.5 ? 0.8 : 1.0)), pixel);
   if (kind < 1.5) {
     pixel = over(paint(tint.rgb, inside), pixel);
