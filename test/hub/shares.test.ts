@@ -124,7 +124,7 @@ describeOnEachDatabase('a share', { ALZY_SHARES_PER_USER_MAX: '5' }, (on: HubUnd
     await newOwner()
     const made = []
     for (let i = 0; i < 4; i++) made.push(await makeOf([car]))
-    const short = await makeOf([car], 300)
+    const short = await makeOf([car], 3_000)
     const full = await make({ deviceIds: [car.id], expiresAt: inMs(HOUR_MS) })
     // Unless the short one was over before anybody could ask.
     if (Date.now() < Date.parse(short.share.expiresAt)) expect(full.status).toBe(409)
@@ -240,7 +240,7 @@ describeOnEachDatabase('a share', { ALZY_SHARES_PER_USER_MAX: '5' }, (on: HubUnd
 
   test('ends with 4503 when it expires, since there is no fresh token for it', async () => {
     await newOwner()
-    const { token, share } = await makeOf([car], 2_500)
+    const { token, share } = await makeOf([car], 4_000)
     const viewer = await welcomedViewer(on.hub.ws, { token })
     expect((await viewer.closed).code).toBe(4503)
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(share.expiresAt))
