@@ -24,6 +24,7 @@ const LIMITS = {
   httpConnectionsMax: limit(5_000, 10, 1_000_000),
   waitingSocketsMax: limit(2_000, 1, 1_000_000),
   socketsPerUserMax: limit(100, 1, 1_000_000),
+  socketsPerShareMax: limit(1_000, 1, 1_000_000),
 
   // By address, an IPv6 address by its /64; the hub's own machine is not counted. A carrier puts many phones behind
   // one address, and all of them come back at once when the hub restarts.

@@ -49,10 +49,10 @@ import {
 import { createDirectory } from './store/directory.ts'
 import { createGather } from './store/gather.ts'
 import { createHistory } from './store/history.ts'
+import { readIdleDevices, readLastPoints } from './store/lastPoints.ts'
 import { createLastSeen } from './store/lastSeen.ts'
 import { deletePoints, deleteRejected, deleteSessions, findOld } from './store/retention.ts'
 import { readWithdrawn } from './store/rights.ts'
-import { readIdleDevices, readLastPoints } from './store/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import { writeLastLogin } from './store/users.ts'
 import { createWriter, type Writer } from './store/writer.ts'
@@ -144,6 +144,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const audit = createAudit({ log, limits, now })
   const door = createDoor(limits)
   const userSockets = createTally(limits.socketsPerUserMax)
+  const shareSockets = createTally(limits.socketsPerShareMax)
   const visitors = createVisitors({
     trust: createTrust(config.trustedProxies),
     isTls: tls !== null,
@@ -216,6 +217,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     login,
     hold: rights.hold,
     userSockets,
+    shareSockets,
     onRefused: (address) => audit.refused('token', address),
     findDevices: roster.find,
     describe: roster.describe,
@@ -342,10 +344,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       audit.flush()
     }),
     every(limits.rightsCheckMs, () => void (store && rights.check().catch(onAway))),
-    every(limits.lastSeenFlushMs, () => {
-      lastSeen.flush().catch(onAway)
-      lastLogin.flush().catch(onAway)
-    }),
+    every(limits.lastSeenFlushMs, () => void flushNoted()),
     every(limits.sessionSweepMs, () => void (store && sweep().catch(onAway))),
     every(limits.retentionSweepMs, () => void (store && retention?.run().catch(onAway))),
   ]
@@ -392,8 +391,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     for (const socket of [devices, viewers, admins]) socket.closeAll(CLOSE.restart)
     await Promise.race([gone(), pause(LINGER_MS)])
     server.close()
-    const noted = Promise.all([lastSeen.flush(), lastLogin.flush()]).catch(onAway)
-    if (isFlushed) await Promise.race([noted, pause(LINGER_MS)])
+    if (isFlushed) await Promise.race([flushNoted(), pause(LINGER_MS)])
     metrics.close()
     audit.flush(true)
     await store?.close()
@@ -414,6 +412,10 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
       admission.noteChange(device.id)
       devices.closeDevice(device.id, CLOSE.refused, (shown) => shown === keyHash)
     })
+  }
+
+  async function flushNoted(): Promise<void> {
+    await Promise.all([lastSeen.flush().catch(onAway), lastLogin.flush().catch(onAway)])
   }
 
   function publish(device: Device, frame: Uint8Array): void {

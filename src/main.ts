@@ -20,7 +20,8 @@ const DEFAULT_DATA_DIR = './.alzy'
 const SECOND_SIGNAL_EXIT = 130
 const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
-// Read by uWebSockets.js when it loads: its own 4 096 bytes are less than a token of many an OpenID issuer.
+// Read by uWebSockets.js when it loads: a request that comes in pieces may have 4 096 bytes of headers with it, and a
+// token of an OpenID issuer is as large as that.
 process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= '16384'
 
 const stopping = new AbortController()

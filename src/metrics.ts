@@ -35,7 +35,7 @@ const COUNTS = {
   windowsExceeded: 'Devices among them that exceeded their window',
   deviceRatesExceeded: 'Devices among them that sent too many frames, points or sessions',
   viewerRatesExceeded: 'Viewers and admins among them that sent too many frames',
-  userSocketsRefused: 'Viewers and admins closed because their user had too many sockets',
+  userSocketsRefused: 'Viewers and admins closed because their user or share had too many sockets',
   takeovers: 'Connections replaced by a newer one of the same device',
   devicesPaired: 'Pairing tokens redeemed',
   pairingsRefused: 'Tries to redeem a pairing token that is unknown, used or expired',

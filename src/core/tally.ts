@@ -1,4 +1,4 @@
-/** How many of something each owner has, up to a bound: the sockets of a user. Owners with none are forgotten. */
+/** How many of something each owner has, up to a bound: the sockets of a user or of a share. Owners with none are forgotten. */
 export function createTally(perOwnerMax: number) {
   const held = new Map<number, number>()
   return { take, release }

@@ -15,7 +15,13 @@ export interface Renewable {
   freshToken: string | null
 }
 
-export function createRenewal({ login, counts }: { login: LoginCheck; counts: Counts }) {
+export interface RenewalOptions {
+  login: LoginCheck
+  counts: Counts
+  onRefused: (address: string) => void
+}
+
+export function createRenewal({ login, counts, onRefused }: RenewalOptions) {
   return renew
 
   async function renew(socket: Renewable, token: string): Promise<void> {
@@ -47,6 +53,7 @@ export function createRenewal({ login, counts }: { login: LoginCheck; counts: Co
 
   function refuse({ peer }: Renewable): void {
     counts.authRefused += 1
+    onRefused(peer.address)
     peer.end(CLOSE.refused)
   }
 }

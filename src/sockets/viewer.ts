@@ -75,6 +75,8 @@ export interface ViewerSocketOptions {
   hold: Rights['hold']
   /** The sockets of each user, of viewers and admins together. */
   userSockets: Tally
+  /** The sockets of each share, which are not its owner's. */
+  shareSockets: Tally
   /** A token was refused. */
   onRefused: (address: string) => void
   /** Ids of the devices of these users (null: of everyone); rejects when the database is away. */
@@ -203,7 +205,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       return viewer.peer.end(login.close)
     }
     const { grant, expiresMs } = login
-    if (!options.userSockets.take(grant.userId)) {
+    if (!takeSeat(grant)) {
       counts.userSocketsRefused += 1
       return viewer.peer.end(CLOSE.limit)
     }
@@ -220,6 +222,17 @@ export function createViewerSocket(options: ViewerSocketOptions) {
         heartbeatS: limits.heartbeatS,
       }),
     )
+  }
+
+  function takeSeat(grant: ViewerGrant): boolean {
+    return grant.role === 'share'
+      ? options.shareSockets.take(grant.shareId)
+      : options.userSockets.take(grant.userId)
+  }
+
+  function releaseSeat(grant: ViewerGrant): void {
+    if (grant.role === 'share') options.shareSockets.release(grant.shareId)
+    else options.userSockets.release(grant.userId)
   }
 
   /** What a viewer asks for is a filter, never a grant (V5). */
@@ -420,7 +433,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     viewers.delete(viewer)
     viewer.hello.isDone = true
     viewer.release()
-    if (viewer.grant !== null) options.userSockets.release(viewer.grant.userId)
+    if (viewer.grant !== null) releaseSeat(viewer.grant)
     audience.leave(viewer)
     options.onWatch()
   }

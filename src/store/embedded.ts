@@ -5,8 +5,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { lockDirectory } from './lock.ts'
+
+/** A statement cannot be ended from outside: after so long it ends with the thread, which is as safe as a crash. */
+const CLOSE_TIMEOUT_MS = 3_000
 
 export interface Embedded {
   socketPath: string
@@ -46,7 +50,7 @@ export async function openEmbedded(dataDir: string): Promise<Embedded> {
   async function close(): Promise<void> {
     const closed = heard(worker, 'closed')
     worker.postMessage('close')
-    await Promise.race([closed, failed])
+    await Promise.race([closed, failed, sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })])
     await worker.terminate()
     await release()
   }

@@ -2,6 +2,8 @@
  * Every defect that a token or a device key can have, at every kind of place that takes one: refused on the wire, and
  * never told why. The same credential without the defect opens every one of them.
  */
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { exportJWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDeviceKey } from '../../src/deviceKey.ts'
@@ -156,7 +158,8 @@ type Place = (token: string) => Promise<'welcome' | Verdict | string>
 
 const SAID: Record<number, Verdict> = { 4503: 'refused', 4451: 'expired' }
 
-function overHttp(method: string, path: string, body?: unknown): Place {
+/** `welcome` is the status that a caller gets who is known there. */
+function overHttp(method: string, path: string, welcome: number, body?: unknown): Place {
   return async (token) => {
     const response = await fetch(on.hub.http + path, {
       method,
@@ -164,7 +167,7 @@ function overHttp(method: string, path: string, body?: unknown): Place {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const { status } = response
-    if (status !== 401) return status < 500 ? 'welcome' : `HTTP ${status}`
+    if (status !== 401) return status === welcome ? 'welcome' : `HTTP ${status}`
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(response.headers.get('www-authenticate')).toBe('Bearer')
     const problem = await response.json()
@@ -199,9 +202,9 @@ const atAuth =
   }
 
 const PLACES: [string, Place][] = [
-  ['GET /v1/me', overHttp('GET', '/v1/me')],
-  ['GET /v1/users', overHttp('GET', '/v1/users')],
-  ['POST /v1/shares', overHttp('POST', '/v1/shares', {})],
+  ['GET /v1/me', overHttp('GET', '/v1/me', 200)],
+  ['GET /v1/users', overHttp('GET', '/v1/users', 200)],
+  ['POST /v1/shares', overHttp('POST', '/v1/shares', 400, {})],
   ['HELLO on /v1/live', atHello(openViewer)],
   ['HELLO on /v1/stats', atHello(openStats)],
   ['AUTH on /v1/live', atAuth(openViewer)],
@@ -310,11 +313,31 @@ describe('HELLO on /v1/device', () => {
   })
 })
 
-test('a token of 4 096 characters is within what HTTP and sockets take', async () => {
-  const bare = byHub({ pad: '' })
-  // A character of the padding takes four thirds of one in base64url.
-  const token = byHub({ pad: 'x'.repeat(Math.floor((4_090 - bare.length) * 0.75)) })
-  expect(token.length).toBeGreaterThan(4_080)
-  expect(token.length).toBeLessThanOrEqual(4_096)
-  for (const [, place] of PLACES) expect(await place(token)).toBe('welcome')
+describe('a token of 4 096 characters', () => {
+  function longToken(): string {
+    const bare = byHub({ pad: '' })
+    // A character of the padding takes four thirds of one in base64url.
+    const token = byHub({ pad: 'x'.repeat(Math.floor((4_090 - bare.length) * 0.75)) })
+    expect(token.length).toBeGreaterThan(4_080)
+    expect(token.length).toBeLessThanOrEqual(4_096)
+    return token
+  }
+
+  test('is within what HTTP and sockets take', async () => {
+    const token = longToken()
+    for (const [, place] of PLACES) expect(await place(token)).toBe('welcome')
+  })
+
+  test('is taken as well from a request that comes in pieces', async () => {
+    const socket = connect(on.hub.port, '127.0.0.1')
+    await once(socket, 'connect')
+    const request = `GET /v1/me HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer ${longToken()}\r\n\r\n`
+    socket.write(request.slice(0, 3_000))
+    // By the time that this is answered the hub has seen the first piece.
+    await on.hub.request('GET', '/healthz')
+    socket.write(request.slice(3_000))
+    const [answer] = await once(socket, 'data')
+    expect(String(answer)).toMatch(/^HTTP\/1.1 200 OK/)
+    socket.destroy()
+  })
 })

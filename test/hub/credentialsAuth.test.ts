@@ -106,7 +106,7 @@ describe.each([
     expect(Date.now()).toBeGreaterThanOrEqual(earlier.expiresMs)
   })
 
-  test('answers the last of many that were sent at once, and looks at no more than it must', async () => {
+  test('answers the last of many that were sent at once', async () => {
     const admin = await hub.addUser({ role: 'admin' })
     const tokens = await Promise.all(Array.from({ length: 20 }, (_, i) => tokenOf(admin, 100 + i)))
     const socket = await welcomed(admin.token)

@@ -5,7 +5,7 @@ import { type Device, endIdleSessions } from '../../src/core/device.ts'
 import { createFleet } from '../../src/core/fleet.ts'
 import type { SessionOp } from '../../src/protocol/messages.ts'
 import { readCredentials } from '../../src/store/devices.ts'
-import { readIdleDevices, readLastPoints } from '../../src/store/sessions.ts'
+import { readIdleDevices, readLastPoints } from '../../src/store/lastPoints.ts'
 import { createSweep } from '../../src/sweep.ts'
 import { GAP_MS, HOUR_MS, IDLE_MS, LIMITS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
 import { until } from '../rig/until.ts'
@@ -79,6 +79,11 @@ describeOnEachStore('a session that the device names', (on) => {
           )
           expect((await sessionsOf(on.store.read, device)).at(-1)).toMatchObject({
             startedMs: startMs,
+            status: STATUS_AFTER[lastOp],
+            endedMs: lastOp === END ? startMs + lastAt : null,
+          })
+          // And so has the hub that wrote last.
+          expect(hub.book.sessions.find(({ startedMs }) => startedMs === startMs)).toMatchObject({
             status: STATUS_AFTER[lastOp],
             endedMs: lastOp === END ? startMs + lastAt : null,
           })
