@@ -115,5 +115,7 @@ const SCREENSHOTS = fileURLToPath(new URL('./screenshots/', import.meta.url))
 export async function keepScreenshot(page: Page, name: string): Promise<void> {
   if (process.env.SCREENSHOTS !== '1') return
   await mkdir(SCREENSHOTS, { recursive: true })
+  // The map draws lines in the background; a picture is not taken in the middle of it.
+  await page.waitForTimeout(3_000)
   await page.screenshot({ path: `${SCREENSHOTS}${name}.png` })
 }

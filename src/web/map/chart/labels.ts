@@ -56,7 +56,7 @@ export function createLabels(canvas: HTMLCanvasElement) {
     context.textBaseline = 'middle'
     const taken: Box[] = []
     drawDevices(scene, taken)
-    drawGrid(scene)
+    drawGrid(scene, taken)
     drawCountries(scene, taken)
   }
 
@@ -70,7 +70,7 @@ export function createLabels(canvas: HTMLCanvasElement) {
       const width = widthOf(words)
       const x0 = device.x + (device.isSelected ? SELECTED_PIXELS : MARKER_PIXELS)
       const box = { x0, y0: device.y - 8, x1: x0 + width, y1: device.y + 8 }
-      if (!device.isSelected && taken.some((other) => overlap(other, box))) continue
+      if (!device.isSelected && !isFree(box, taken)) continue
       taken.push(box)
       write(words, x0, device.y, device.age === null ? palette.name : palette.text, palette.halo, 3.5)
     }
@@ -101,20 +101,33 @@ export function createLabels(canvas: HTMLCanvasElement) {
     }
   }
 
-  function drawGrid({ grid, palette, insets, width, height, toX, toY, font }: LabelScene): void {
+  function drawGrid(
+    { grid, palette, insets, width, height, toX, toY, font }: LabelScene,
+    taken: Box[],
+  ): void {
     context.font = `450 10.5px ${font}`
     context.globalAlpha = 0.85
     for (const { axis, label, x0, y0 } of grid) {
       if (axis === 'lng') {
         context.textAlign = 'center'
         const x = toX(x0)
-        if (x > insets.left + 70 && x < width - 150) {
+        const y = height - insets.bottom - 12
+        if (
+          x > insets.left + 70 &&
+          x < width - 150 &&
+          isFree({ x0: x - 30, y0: y - 7, x1: x + 30, y1: y + 7 }, taken)
+        ) {
           write(label, x, height - insets.bottom - 12, palette.text, palette.halo, 3)
         }
       } else {
         context.textAlign = 'left'
         const y = toY(y0)
-        if (y > insets.top + 16 && y < height - insets.bottom - 34) {
+        const x = insets.left + 6
+        if (
+          y > insets.top + 16 &&
+          y < height - insets.bottom - 34 &&
+          isFree({ x0: x, y0: y - 7, x1: x + 60, y1: y + 7 }, taken)
+        ) {
           write(label, insets.left + 6, y, palette.text, palette.halo, 3)
         }
       }
@@ -140,6 +153,10 @@ export function createLabels(canvas: HTMLCanvasElement) {
     }
     return width
   }
+}
+
+function isFree(box: Box, taken: readonly Box[]): boolean {
+  return !taken.some((other) => overlap(other, box))
 }
 
 function overlap(a: Box, b: Box): boolean {
