@@ -34,6 +34,10 @@ export interface Plan {
   proxied?: 'database' | 'devices'
   env?: Record<string, string>
   device?: Partial<VirtualDeviceOptions>
+  /** SQL that is run once the hub has made its tables. */
+  prepare?: string
+  /** Why the fault cannot be made here, besides the lack of a PostgreSQL. */
+  missing?: string | null
   /** How long a single try may take at the most. */
   tryMs?: number
 }
@@ -62,7 +66,7 @@ export interface Stage {
 export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Promise<void>): void {
   const { fault, database = 'shared', tryMs = 20_000 } = plan
   const tries = IS_LONG ? plan.tries.long : plan.tries.short
-  const missing = database === 'embedded' ? null : postgresMissing
+  const missing = plan.missing ?? (database === 'embedded' ? null : postgresMissing)
   const name = missing === null ? fault : `${fault} (${missing})`
   describe.skipIf(missing !== null)(name, () => {
     const on = { ledgers: [], keys: [], devices: [] } as unknown as Stage
@@ -107,6 +111,7 @@ async function setTheStage(on: Stage, plan: Plan): Promise<void> {
     on.hub = await startHub({ database: on.database, env, waitsForReady })
   }
   await on.startHub()
+  if (plan.prepare !== undefined) await on.database.query(plan.prepare)
   if (plan.proxied === 'devices') on.proxy = await startProxy({ host: '127.0.0.1', port })
   const devicePort = plan.proxied === 'devices' ? on.proxy.port : port
   on.url = () => `ws://127.0.0.1:${devicePort}`
