@@ -1,6 +1,11 @@
 /** How the tests run: each file in a process of its own, two at a time, next to one PostgreSQL for all. */
+import { randomInt } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+
+// One for the whole run, so that what the fault suite chose can be chosen again.
+const { FAULT_SEED = String(randomInt(2 ** 31)) } = process.env
+console.info(`FAULT_SEED=${FAULT_SEED}`)
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -9,6 +14,7 @@ export default defineConfig({
     globalSetup: ['test/rig/globalSetup.ts', 'test/rig/embeddedSetup.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    env: { FAULT_SEED },
     testTimeout: 30_000,
     hookTimeout: 120_000,
   },

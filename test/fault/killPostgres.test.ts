@@ -1,0 +1,62 @@
+/** PostgreSQL ends in ways that nobody can prepare for; the hub stays, tells the devices, and goes on by itself. */
+import { expect } from 'vitest'
+import { until } from '../rig/until.ts'
+import { type Stage, scenario } from './scenario.ts'
+
+/** Nobody but the hub can see that it noticed. */
+async function expectHubSurvived(on: Stage): Promise<void> {
+  expect(on.hub.process.exitCode).toBeNull()
+  expect(await on.hub.metric('alzy_write_retries_total')).toBeGreaterThan(0)
+}
+
+scenario(
+  {
+    fault: 'every process of PostgreSQL killed with -9, or only one connection, or an immediate stop',
+    tries: { short: 4, long: 100 },
+    database: 'own',
+  },
+  async (on, number) => {
+    const retries = await on.hub.metric('alzy_write_retries_total')
+    const way = ['all', 'immediate', 'backends'][(number - 1) % 3]!
+    if (way === 'backends') {
+      const ended = await on.database.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'alzy'`,
+      )
+      expect(ended.length).toBeGreaterThan(0)
+      on.heals()
+    } else {
+      const { pid } = on.cluster
+      if (way === 'all') await on.cluster.kill9()
+      else await on.cluster.restart('immediate')
+      expect(on.cluster.isRunning()).toBe(way === 'immediate')
+      on.heals()
+      await on.cluster.start()
+      expect(on.cluster.pid).not.toBe(pid)
+    }
+    await until(
+      async () => (await on.hub.metric('alzy_write_retries_total')) > retries,
+      'the hub to have met the fault',
+      60_000,
+    )
+    await expectHubSurvived(on)
+  },
+)
+
+scenario(
+  {
+    fault: 'kill -9 of the hub and of PostgreSQL together',
+    tries: { short: 2, long: 40 },
+    database: 'own',
+    tryMs: 40_000,
+  },
+  async (on) => {
+    const isHubFirst = on.chance.yes(0.5)
+    const both = [on.hub.end('SIGKILL'), on.cluster.kill9()]
+    expect((await Promise.all(both))[0]).toBe('SIGKILL')
+    expect(on.cluster.isRunning()).toBe(false)
+    on.heals()
+    if (isHubFirst) await on.startHub(false)
+    await on.cluster.start()
+    if (!isHubFirst) await on.startHub()
+  },
+)

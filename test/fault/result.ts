@@ -1,0 +1,59 @@
+/** The report of the fault suite: a line of JSON for each scenario, and the table that is made from all of them. */
+import { appendFileSync } from 'node:fs'
+import type { Findings } from '../rig/ledger.ts'
+
+export interface Result {
+  fault: string
+  tries: number
+  seed: number
+  isLong: boolean
+  acknowledged: number
+  lost: number
+  doubled: number
+  altered: number
+  missing: number
+  recoveryMs: { p50: number; p99: number }
+}
+
+type Facts = Omit<Result, 'recoveryMs'> & { recoveriesMs: readonly number[] } & Pick<Findings, 'examples'>
+
+/** Goes to the file that the configuration of the long run names; elsewhere nobody asks for it. */
+export function addResult({ recoveriesMs, examples: _, ...facts }: Facts): void {
+  const { fault, tries, seed, isLong, acknowledged, lost, doubled, altered, missing } = facts
+  const recoveryMs = { p50: quantile(recoveriesMs, 0.5), p99: quantile(recoveriesMs, 0.99) }
+  const result: Result = {
+    fault,
+    tries,
+    seed,
+    isLong,
+    acknowledged,
+    lost,
+    doubled,
+    altered,
+    missing,
+    recoveryMs,
+  }
+  const file = process.env.FAULT_RESULTS
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify(result)}\n`)
+}
+
+export function tableOf(results: readonly Result[]): string {
+  const rows = results.map(
+    ({ fault, tries, acknowledged, lost, doubled, altered, missing, recoveryMs, seed }) =>
+      `| ${fault} | ${count(tries)} | ${count(acknowledged)} | ${lost} | ${doubled} | ${altered} | ${missing} | ${count(recoveryMs.p50)} / ${count(recoveryMs.p99)} | ${seed} |`,
+  )
+  return [
+    '| fault | tries | points acknowledged | lost | doubled | altered | missing | recovery p50 / p99, ms | seed |',
+    '|---|---|---|---|---|---|---|---|---|',
+    ...rows,
+  ].join('\n')
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0)
+}
+
+function count(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ' ')
+}
