@@ -40,6 +40,8 @@ export function createStreams({ limits, counts, onFault }: StreamsOptions) {
 
   /** `begin` writes status and headers. Resolves when it is over, however it ended; rejects if it had not begun. */
   async function send(link: Link, pieces: StreamedAnswer['pieces'], begin: () => void): Promise<void> {
+    // The response of somebody who has left must not be touched.
+    if (link.isGone) return void (await pieces.return(undefined))
     if (open >= limits.exportsMax) throw new Problem(503, 'too many exports are under way; try again')
     open += 1
     counts.exports += 1

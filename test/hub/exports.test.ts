@@ -1,6 +1,6 @@
 /** Long answers: what they cost the hub, and what becomes of them when the reader or the database stops. */
 import { describe, expect, test } from 'vitest'
-import { startDownload } from '../rig/download.ts'
+import { askAndLeave, startDownload } from '../rig/download.ts'
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
 import { startHub, type TestDevice, type TestHub, type TestUser } from '../rig/hub.ts'
 import { createPostgres, type TestDatabase } from '../rig/kinds.ts'
@@ -102,6 +102,20 @@ describeOnEachDatabase('a long export', { ALZY_EXPORTS_MAX: '3' }, (on, kind) =>
     expect(read).toBeLessThan(pages * 0.9)
     await standsStill(on.hub)
     expect((await on.hub.metric('alzy_point_pages_total')) - before).toBe(read)
+  })
+
+  test('whose reader has left before it began harms nobody', { timeout: GIVE_UP_MS }, async () => {
+    const before = await on.hub.metric('alzy_http_requests_total')
+    const asked = 40
+    await Promise.all(Array.from({ length: asked }, () => askAndLeave(on.hub.port, place(), user.token)))
+    // Whoever is let in now was behind them.
+    const { status } = await on.hub.request('GET', `/v1/devices/${device.id}`, undefined, user.token)
+    expect(status).toBe(200)
+    expect(await on.hub.metric('alzy_http_requests_total')).toBeGreaterThan(before + asked / 2)
+    await until(async () => (await on.hub.metric('alzy_exports_open')) === 0, 'they are over')
+    await standsStill(on.hub)
+    expect(await on.hub.metric('alzy_handler_faults_total')).toBe(0)
+    expect(on.hub.log.filter(({ level }) => level === 'error')).toEqual([])
   })
 
   test('is one of so many at most; the next one is told to come again', { timeout: GIVE_UP_MS }, async () => {

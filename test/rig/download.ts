@@ -6,11 +6,20 @@ import { connect, type Socket } from 'node:net'
 
 export type Download = Awaited<ReturnType<typeof startDownload>>
 
+/** Asks, and is gone as soon as the question has left. */
+export async function askAndLeave(port: number, place: string, token: string): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socket.write(question(port, place, token), () => socket.destroy())
+  await closed
+}
+
 /** Resolves when the first bytes are there. From then on nothing is read until it is told. */
 export async function startDownload(port: number, place: string, token: string) {
   const socket: Socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
-  socket.write(`GET ${place} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+  socket.write(question(port, place, token))
   let bytes = 0
   let tail = ''
   let isClosed = false
@@ -76,4 +85,8 @@ export async function startDownload(port: number, place: string, token: string) 
     tail = (tail + chunk.subarray(-16).toString('latin1')).slice(-16)
     wake()
   }
+}
+
+function question(port: number, place: string, token: string): string {
+  return `GET ${place} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n\r\n`
 }
