@@ -61,6 +61,8 @@ export interface CountryName {
 export type Atlas = Topology<{ countries: GeometryCollection<{ name: string }> }>
 
 const FINE_ZOOM = 5
+/** At first there is more to do than to draw every bay. */
+const FINE_AFTER_MS = 2_500
 const NOTHING = { type: 'FeatureCollection' as const, features: [] }
 
 export function outlineStyle(palette: Palette): StyleSpecification {
@@ -120,8 +122,17 @@ export function fillOutlines(
   named: (names: CountryName[]) => void,
 ): void {
   let isFine = false
-  map.on('zoomend', refine)
-  coarse.then(fill).then(refine, refine)
+  coarse
+    .then(fill)
+    .catch(() => {
+      // Without land there are still devices and the graticule.
+    })
+    .then(() =>
+      setTimeout(() => {
+        map.on('zoomend', refine)
+        refine()
+      }, FINE_AFTER_MS),
+    )
 
   function refine(): void {
     if (isFine || map.getZoom() < FINE_ZOOM) return
