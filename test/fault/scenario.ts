@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Chance, createChance } from '../rig/chance.ts'
-import { startHub, type TestHub } from '../rig/hub.ts'
+import { startHub, type TestHub, type TestUser } from '../rig/hub.ts'
 import { createEmbedded, createPostgres, type TestDatabase } from '../rig/kinds.ts'
 import { compareWithDatabase, type Ledger } from '../rig/ledger.ts'
 import { freePort } from '../rig/ports.ts'
@@ -20,7 +20,7 @@ export const IS_LONG = process.env.FAULT_LONG === '1'
 /** One for the whole run, from the configuration of the runner. */
 export const SEED = Number(process.env.FAULT_SEED)
 
-const RECOVERY_MS = 120_000
+const RECOVERY_MS = 60_000
 const SETUP_MS = 120_000
 
 export interface Plan {
@@ -46,6 +46,8 @@ export interface Stage {
   chance: Chance
   hub: TestHub
   database: TestDatabase
+  /** Whose devices they are. */
+  user: TestUser
   /** Only with a database of its own. */
   cluster: Postgres
   /** Only where one was asked for. */
@@ -77,7 +79,7 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
     afterAll(() => clearTheStage(on), SETUP_MS)
 
     test(`${tries} times, and nothing acknowledged is lost`, {
-      timeout: 60_000 + tries * tryMs,
+      timeout: 2 * RECOVERY_MS + tries * tryMs,
     }, async () => {
       on.heals = () => {
         healedMs = performance.now()
@@ -115,9 +117,9 @@ async function setTheStage(on: Stage, plan: Plan): Promise<void> {
   if (plan.proxied === 'devices') on.proxy = await startProxy({ host: '127.0.0.1', port })
   const devicePort = plan.proxied === 'devices' ? on.proxy.port : port
   on.url = () => `ws://127.0.0.1:${devicePort}`
-  const user = await on.hub.addUser()
+  on.user = await on.hub.addUser()
   for (let i = 0; i < (plan.devices ?? 8); i++) {
-    const { id, deviceKey } = await on.hub.addDevice(user)
+    const { id, deviceKey } = await on.hub.addDevice(on.user)
     on.keys.push({ id, deviceKey })
     const chance = on.chance.fork(`device ${i}`)
     on.devices.push(startVirtualDevice({ id, deviceKey, url: on.url, chance, ...plan.device }))

@@ -1,12 +1,21 @@
 /** The long run of the fault suite alone, one scenario at a time, with the report at the end. */
-import { mergeConfig } from 'vitest/config'
+import { defineConfig } from 'vitest/config'
 import usual from '../vitest.config.ts'
 
-export default mergeConfig(usual, {
+export default defineConfig({
+  ...usual,
   test: {
+    ...usual.test,
+    include: ['test/fault/*.test.ts'],
+    // It compares the README with the report, which is under way.
+    exclude: ['test/fault/readme.test.ts'],
+    globalSetup: ['test/rig/globalSetup.ts', 'test/rig/embeddedSetup.ts', 'test/fault/report.ts'],
     maxWorkers: 1,
-    globalSetup: ['test/fault/report.ts'],
-    // FAULT_LONG=0 tries the same with the short forms.
-    env: { FAULT_LONG: process.env.FAULT_LONG ?? '1', FAULT_RESULTS: 'test/fault/results.jsonl' },
+    env: {
+      ...usual.test?.env,
+      // FAULT_LONG=0 makes the report of the short forms.
+      FAULT_LONG: process.env.FAULT_LONG ?? '1',
+      FAULT_RESULTS: 'test/fault/results.jsonl',
+    },
   },
 })

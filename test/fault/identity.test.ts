@@ -1,0 +1,110 @@
+/** Devices that do more than they have to: everything again, overlapping, two with one key, takeovers in a row. */
+import { expect } from 'vitest'
+import { createLedger } from '../rig/ledger.ts'
+import { until } from '../rig/until.ts'
+import { startVirtualDevice } from '../rig/virtualDevice.ts'
+import { openDevice } from '../rig/wire.ts'
+import { type Stage, scenario } from './scenario.ts'
+
+const POINTS = 2
+/** Of the wire; the hub's default. */
+const BATCH_POINTS_MAX = 200
+
+scenario(
+  {
+    fault: 'everything that was ever stored sent again, in other frames, beside what is new',
+    tries: { short: 3, long: 60 },
+    devices: 3,
+    // Elsewhere replaced devices wait longer; here they would only wait for the replay.
+    device: { reconnect: { baseMs: 25, capMs: 500, replacedMs: 50 } },
+  },
+  async (on) => {
+    const [duplicates, takeovers] = [await duplicatesOf(on), await on.hub.metric('alzy_takeovers_total')]
+    const at = on.chance.whole(0, on.devices.length - 1)
+    const stored = on.devices[at]!.ledger.notes.filter((note) => note.acknowledgedMs !== null)
+    const socket = await openDevice(on.url(), { deviceKey: on.keys[at]!.deviceKey })
+    await socket.welcome
+    let seq = 0
+    for (let from = 0; from < stored.length && socket.isOpen(); ) {
+      const first = stored[from]!
+      let to = from + 1
+      const most = on.chance.whole(1, BATCH_POINTS_MAX)
+      while (to - from < most && stored[to]?.sessionMs === first.sessionMs) to += 1
+      const points = stored
+        .slice(from, to)
+        .map(({ recordedMs, values }) => [recordedMs - first.recordedMs, ...values])
+      socket.send([POINTS, ++seq, first.sessionMs, first.recordedMs, points])
+      // Overlapping: some of them go once more with the next frame.
+      from = Math.max(from + 1, to - on.chance.whole(0, 5))
+      // The device itself comes back and takes over; what of the replay arrived before counts.
+      await socket.ack(seq).catch(() => {})
+    }
+    socket.terminate()
+    await socket.closed
+    expect(await on.hub.metric('alzy_takeovers_total')).toBeGreaterThan(takeovers)
+    expect(await duplicatesOf(on)).toBeGreaterThan(duplicates)
+  },
+)
+
+scenario(
+  {
+    fault: 'two devices with one key, each taking over from the other',
+    tries: { short: 3, long: 60 },
+    devices: 2,
+    device: { reconnect: { baseMs: 10, capMs: 100, replacedMs: 100 } },
+  },
+  async (on, number) => {
+    const takeovers = await on.hub.metric('alzy_takeovers_total')
+    const replaced = on.devices[0]!.closes.get(4409) ?? 0
+    const { id, deviceKey } = on.keys[0]!
+    const twin = startVirtualDevice({
+      id,
+      deviceKey,
+      url: on.url,
+      chance: on.chance.fork(`twin ${number}`),
+      reconnect: { baseMs: 10, capMs: 100, replacedMs: 100 },
+      // Far from the other's: two points with one time are one point, and the first content stays.
+      now: () => Date.now() - number * TWIN_APART_MS,
+    })
+    on.ledgers.push(twin.ledger)
+    const isContested = () => (on.devices[0]!.closes.get(4409) ?? 0) >= replaced + 3
+    await until(isContested, 'the first to have been replaced three times', 30_000)
+    twin.pauseRecording()
+    await until(() => twin.isSettled(), 'the second to have everything acknowledged', 30_000)
+    await twin.stop()
+    expect(twin.refusals).toEqual([])
+    expect(await on.hub.metric('alzy_takeovers_total')).toBeGreaterThan(takeovers)
+  },
+)
+
+scenario(
+  {
+    fault: 'takeover storm: 20 connections at once with the key of a device that streams',
+    tries: { short: 3, long: 60 },
+    devices: 3,
+    device: { reconnect: { baseMs: 25, capMs: 500, replacedMs: 50 } },
+  },
+  async (on) => {
+    const takeovers = await on.hub.metric('alzy_takeovers_total')
+    const { id, deviceKey } = on.chance.pick(on.keys)
+    const storm = Array.from({ length: 20 }, () => openDevice(on.url(), { deviceKey }))
+    const sockets = await Promise.all(storm)
+    const welcomes = await Promise.allSettled(sockets.map((socket) => socket.welcome))
+    expect(welcomes.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0)
+    const open = () => sockets.filter((socket) => socket.isOpen())
+    await until(() => open().length <= 1, 'all but the last to have been replaced')
+    for (const socket of open()) socket.terminate()
+    const closes = await Promise.all(sockets.map((socket) => socket.closed))
+    expect(closes.filter(({ code }) => code === 4409).length).toBeGreaterThan(0)
+    expect(await on.hub.metric('alzy_takeovers_total')).toBeGreaterThan(takeovers)
+    // Nobody but the device itself has a point stored under its name.
+    on.ledgers.push(createLedger(id))
+  },
+)
+
+/** More than a test lasts. */
+const TWIN_APART_MS = 3 * 3_600_000
+
+function duplicatesOf(on: Stage): Promise<number> {
+  return on.hub.metric('alzy_points_duplicate_total')
+}

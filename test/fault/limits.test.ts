@@ -1,0 +1,107 @@
+/** Too much of everything: descriptors that run out, devices that all send at once, connections that come and go. */
+import { execFileSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import net from 'node:net'
+import { expect } from 'vitest'
+import { until } from '../rig/until.ts'
+import { openDevice } from '../rig/wire.ts'
+import { IS_LONG, type Stage, scenario } from './scenario.ts'
+
+/** What may be more afterwards than before, of anything that is counted here: a socket of ours that is just closing. */
+const SPARE = 8
+/** A heap that has not been collected yet; what devices wait with is a multiple of it. */
+const RESIDENT_BYTES_MAX = 128 * 1024 * 1024
+
+scenario({ fault: 'hub out of file descriptors', tries: { short: 1, long: 20 } }, async (on) => {
+  const pid = on.hub.process.pid!
+  const held = descriptorsOf(pid)
+  execFileSync('prlimit', [`--pid=${pid}`, `--nofile=${held + 4}:20000`])
+  const crowd = Array.from({ length: 50 }, () => net.connect(on.hub.port, '127.0.0.1'))
+  for (const socket of crowd) socket.on('error', () => {})
+  await until(() => descriptorsOf(pid) >= held + 4, 'every descriptor to be taken')
+  // Devices come back to a hub that has no descriptor for them.
+  for (const device of on.devices) device.crash()
+  const isBack = () => on.devices.every((device) => device.isWelcome())
+  await until(() => !isBack(), 'a device to be without a hub')
+  on.heals()
+  execFileSync('prlimit', [`--pid=${pid}`, '--nofile=20000:20000'])
+  for (const socket of crowd) socket.destroy()
+  await until(isBack, 'every device to be back', 60_000)
+  expect(on.hub.process.exitCode).toBeNull()
+})
+
+scenario(
+  {
+    fault: 'devices send more than the database can take',
+    tries: { short: 1, long: 1 },
+    // A database that is slow in a way that is the same everywhere: a commit for every few points.
+    env: { ALZY_WRITE_ROWS_MAX: '5', ALZY_WRITER_LANES: '1', ALZY_WINDOW_POINTS_MAX: '200' },
+    // Recorded faster than time passes, so from the past on.
+    device: { pace: { everyMs: [30, 60], points: [30, 70] }, now: () => Date.now() - 12 * 3_600_000 },
+    tryMs: 240_000,
+  },
+  async (on) => {
+    const resident = () => on.hub.metric('process_resident_memory_bytes')
+    const isBehind = () => on.devices.every((device) => device.unsettled() > 20)
+    await until(isBehind, 'every device to have more than it may send', 60_000)
+    const before = await resident()
+    await new Promise((resolve) => setTimeout(resolve, IS_LONG ? 30_000 : 2_000))
+    expect(isBehind()).toBe(true)
+    expect(await on.hub.metric('alzy_backlog_points')).toBeLessThanOrEqual(on.devices.length * 200)
+    expect((await resident()) - before).toBeLessThan(RESIDENT_BYTES_MAX)
+    for (const device of on.devices) device.pauseRecording()
+  },
+)
+
+scenario(
+  {
+    fault: 'connections that come and go, with and without HELLO, in the middle of a frame',
+    tries: { short: 4, long: 100 },
+  },
+  async (on) => {
+    const pid = on.hub.process.pid!
+    await until(() => on.devices.every((device) => device.isWelcome()), 'every device to be there')
+    const before = await figuresOf(on, pid)
+    const accepted = await on.hub.metric('alzy_hello_refused_total')
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(Array.from({ length: 20 }, (_, i) => visit(on, i)))
+    }
+    expect((await on.hub.metric('alzy_hello_refused_total')) - accepted).toBeGreaterThanOrEqual(25)
+    for (const [name, value] of Object.entries(before)) {
+      const isBack = async () => (await figuresOf(on, pid))[name as keyof typeof before] <= value + SPARE
+      await until(isBack, `${name} to be what it was before`, 30_000)
+    }
+  },
+)
+
+/** Four ways to leave a hub, none of them kind. */
+async function visit(on: Stage, way: number): Promise<void> {
+  const deviceKey = `alzy_${on.keys[0]!.id}_${'A'.repeat(43)}`
+  if (way % 4 === 0) {
+    // Refused, and gone.
+    await (await openDevice(on.url(), { deviceKey })).closed
+  } else if (way % 4 === 1) {
+    ;(await openDevice(on.url(), { hello: false })).terminate()
+  } else {
+    const socket = net.connect(on.hub.port, '127.0.0.1')
+    socket.on('error', () => {})
+    await new Promise((resolve) => socket.once('connect', resolve))
+    socket.write(way % 4 === 2 ? 'GET /v1/device HTTP/1.1\r\nhost: a\r\nupgr' : on.chance.bytes(40))
+    socket.resetAndDestroy()
+  }
+}
+
+async function figuresOf(on: Stage, pid: number) {
+  return {
+    descriptors: descriptorsOf(pid),
+    threads: readdirSync(`/proc/${pid}/task`).length,
+    sockets: await on.hub.metric('alzy_devices'),
+    waiting: await on.hub.metric('alzy_waiting_sockets'),
+    httpConnections: await on.hub.metric('alzy_http_connections'),
+    devicesHeld: await on.hub.metric('alzy_devices_held'),
+  }
+}
+
+function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length
+}
