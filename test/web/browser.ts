@@ -98,6 +98,10 @@ export async function accessibilityFindings(page: Page): Promise<string[]> {
   // As a debugger does it, to which the policy of the page does not apply.
   await page.evaluate(axe.source)
   const violations = await page.evaluate(async () => {
+    // Colours half-way from one to another are nobody's choice.
+    for (const animation of document.getAnimations()) {
+      if (animation instanceof CSSTransition) animation.finish()
+    }
     const { axe } = window as unknown as { axe: typeof import('axe-core') }
     return (await axe.run(document, { resultTypes: ['violations'] })).violations
   })
