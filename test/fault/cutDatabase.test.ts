@@ -60,7 +60,7 @@ scenario(
       if (batch === 0 && way === 'up' && chunk[0] === BIND && chunk.length > 200) batch = connection.number
       if (isBroken || connection.number !== batch || way !== direction || chunksToPass-- > 0) return undefined
       isBroken = true
-      return { forwardBytes: on.chance.whole(0, chunk.length), afterwards: ending }
+      return { forwardBytes: on.chance.whole(0, chunk.length - 1), afterwards: ending }
     })
     await until(() => isBroken, 'a batch to be broken')
     on.proxy.hook(null)

@@ -15,9 +15,12 @@ const STEP_BYTES = IS_LONG ? 1 : 25
  * device has to come back again and again, and gets a little further each time.
  */
 function cutAfterEveryByte(direction: Direction, kind: CutKind): void {
+  const cutAfter = (bytes: string) =>
+    `line between device and hub cut (${kind}) after every ${bytes} ${direction === 'up' ? 'to' : 'from'} the hub`
   scenario(
     {
-      fault: `line between device and hub cut (${kind}) after every byte ${direction === 'up' ? 'to' : 'from'} the hub`,
+      fault: cutAfter('byte'),
+      shortFault: cutAfter(`${STEP_BYTES}th byte`),
       tries: { short: 1, long: 1 },
       devices: 3,
       proxied: 'devices',
@@ -77,9 +80,11 @@ scenario(
 )
 
 const TORMENTS: readonly ((on: Stage) => void)[] = [
+  // The next answer is lost with the line: at any other moment there may be nothing under way.
   (on) => {
+    const [last, kind] = [on.proxy.counts.accepted, on.chance.pick(KINDS)]
     on.proxy.delay(on.chance.whole(5, 50))
-    on.proxy.cut(on.chance.pick(KINDS))
+    on.proxy.hook((way, _, { number }) => (way === 'down' && number <= last ? kind : undefined))
   },
   (on) => {
     for (const connection of on.proxy.connections) connection.freeze()

@@ -10,7 +10,12 @@ const [FROZEN_MS_MIN, FROZEN_MS_MAX] = IS_LONG ? [1_000, 30_000] : [500, 2_000]
 const ENV = { ALZY_WRITE_TIMEOUT_MS: IS_LONG ? '15000' : '1000' }
 
 scenario(
-  { fault: 'SIGSTOP of the hub for 1 to 30 s', tries: { short: 2, long: 20 }, tryMs: 60_000 },
+  {
+    fault: 'SIGSTOP of the hub for 1 to 30 s',
+    shortFault: 'SIGSTOP of the hub for 0.5 to 2 s',
+    tries: { short: 2, long: 20 },
+    tryMs: 60_000,
+  },
   async (on) => {
     const pid = on.hub.process.pid!
     signal(pid, 'SIGSTOP')
@@ -29,6 +34,7 @@ scenario(
 scenario(
   {
     fault: 'SIGSTOP of PostgreSQL for 1 to 30 s',
+    shortFault: 'SIGSTOP of PostgreSQL for 0.5 to 2 s',
     tries: { short: 2, long: 20 },
     database: 'own',
     env: ENV,
