@@ -111,6 +111,7 @@ const LIMITS = {
 
   // History and exports
   exportsMax: limit(100, 1, 10_000),
+  exportsPerAddressMax: limit(20, 1, 10_000),
   exportStallMs: limit(60_000, 500, 3_600_000),
   pagePointsMax: limit(1_000, 10, 10_000),
   scanPointsMax: limit(5_000, 10, 100_000),

@@ -278,7 +278,12 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
           pause,
           now,
         })
-  const streams = createStreams({ limits, counts, onFault: answerFault })
+  const streams = createStreams({
+    limits,
+    addressExports: createTally(limits.exportsPerAddressMax),
+    counts,
+    onFault: answerFault,
+  })
   const api = createApi({
     directory,
     history,

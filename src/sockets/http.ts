@@ -76,7 +76,7 @@ export function createHttp(options: HttpOptions) {
     const { address } = visitor
     const baseUrl = options.origins.baseUrl(visitor)
     options.onRequest()
-    const link: Link = { res, isGone: false, onGone: () => {} }
+    const link: Link = { res, block: visitor.block, isGone: false, onGone: () => {} }
     let stopReading = () => {}
     res.onAborted(() => {
       link.isGone = true

@@ -4,9 +4,13 @@
  */
 import type { HttpResponse } from 'uWebSockets.js'
 import { Problem, type StreamedAnswer } from '../api/message.ts'
+import type { Tally } from '../core/tally.ts'
+import { RETRY_AFTER_S } from './server.ts'
 
 export interface StreamsOptions {
   limits: { exportsMax: number; exportStallMs: number }
+  /** Whoever reads many slowly may not keep everybody else from reading. */
+  addressExports: Tally<string>
   counts: { exports: number; exportsBroken: number; exportsLeft: number; exportsStalled: number }
   /** An answer that had begun could not be completed. */
   onFault: (error: unknown) => void
@@ -15,6 +19,8 @@ export interface StreamsOptions {
 /** A response as long as somebody is there to read it. */
 export interface Link {
   res: HttpResponse
+  /** What limits by address count by; null: not counted. */
+  block: string | null
   isGone: boolean
   onGone: () => void
 }
@@ -28,7 +34,7 @@ const KEEP_ALIVE_MS = 4_000
 /** What stands before the first content, and the first content: while they fail, the answer can still be a problem. */
 const OPENING_PIECES = 2
 
-export function createStreams({ limits, counts, onFault }: StreamsOptions) {
+export function createStreams({ limits, addressExports, counts, onFault }: StreamsOptions) {
   let open = 0
   return {
     send,
@@ -42,7 +48,11 @@ export function createStreams({ limits, counts, onFault }: StreamsOptions) {
   async function send(link: Link, pieces: StreamedAnswer['pieces'], begin: () => void): Promise<void> {
     // The response of somebody who has left must not be touched.
     if (link.isGone) return void (await pieces.return(undefined))
-    if (open >= limits.exportsMax) throw new Problem(503, 'too many exports are under way; try again')
+    if (open >= limits.exportsMax) throw refusal(503, 'too many exports are under way')
+    const { block } = link
+    if (block !== null && !addressExports.take(block)) {
+      throw refusal(429, 'too many exports from this address are under way: let some of them end')
+    }
     open += 1
     counts.exports += 1
     const outlet = createOutlet(link, limits.exportStallMs)
@@ -68,11 +78,16 @@ export function createStreams({ limits, counts, onFault }: StreamsOptions) {
       if (!link.isGone) link.res.close()
     } finally {
       open -= 1
+      if (block !== null) addressExports.release(block)
       if (outlet.hasStalled) counts.exportsStalled += 1
       else if (link.isGone) counts.exportsLeft += 1
       await pieces.return(undefined)
     }
   }
+}
+
+function refusal(status: number, detail: string): Problem {
+  return new Problem(status, detail, undefined, { 'Retry-After': String(RETRY_AFTER_S) })
 }
 
 function createOutlet(link: Link, stallMs: number) {

@@ -128,6 +128,28 @@ describeOnEachDatabase('a long export', { ALZY_EXPORTS_MAX: '3' }, (on, kind) =>
     expect(next.status).toBe(200)
   })
 
+  test('of one address leaves room for those of others', { timeout: GIVE_UP_MS }, async () => {
+    await on.restart({ ALZY_EXPORTS_PER_ADDRESS_MAX: '2', ALZY_TRUSTED_PROXIES: '127.0.0.1' })
+    const from = (address: string) => ({ 'x-forwarded-for': address })
+    const tracks = await Promise.all(
+      [1, 2].map(() => startDownload(on.hub.port, place(), user.token, from('192.0.2.1'))),
+    )
+    const [same, other] = await Promise.all(
+      ['192.0.2.1', '192.0.2.2'].map((address) =>
+        fetch(`${on.hub.http}/v1/devices/${device.id}/points?limit=1`, {
+          headers: { authorization: `Bearer ${user.token}`, ...from(address) },
+        }),
+      ),
+    )
+    expect([same!.status, same!.headers.get('retry-after'), other!.status]).toEqual([429, '10', 200])
+    for (const track of tracks) track.leave()
+    await until(async () => (await on.hub.metric('alzy_exports_open')) === 0, 'they are over')
+    const track = await startDownload(on.hub.port, place(), user.token, from('192.0.2.1'))
+    expect(track.status).toBe(200)
+    track.leave()
+    await on.restart()
+  })
+
   test('that nobody reads is ended, and cannot be taken for complete', { timeout: GIVE_UP_MS }, async () => {
     await on.restart({ ALZY_EXPORT_STALL_MS: '500' })
     const track = await startDownload(on.hub.port, place(), user.token)

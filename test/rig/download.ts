@@ -11,15 +11,20 @@ export async function askAndLeave(port: number, place: string, token: string): P
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
   const closed = new Promise((resolve) => socket.once('close', resolve))
-  socket.write(question(port, place, token), () => socket.destroy())
+  socket.write(question(port, place, { authorization: `Bearer ${token}` }), () => socket.destroy())
   await closed
 }
 
 /** Resolves when the first bytes are there. From then on nothing is read until it is told. */
-export async function startDownload(port: number, place: string, token: string) {
+export async function startDownload(
+  port: number,
+  place: string,
+  token: string,
+  headers: Readonly<Record<string, string>> = {},
+) {
   const socket: Socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
-  socket.write(question(port, place, token))
+  socket.write(question(port, place, { authorization: `Bearer ${token}`, ...headers }))
   let bytes = 0
   let tail = ''
   let isClosed = false
@@ -87,6 +92,7 @@ export async function startDownload(port: number, place: string, token: string) 
   }
 }
 
-function question(port: number, place: string, token: string): string {
-  return `GET ${place} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n\r\n`
+function question(port: number, place: string, headers: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `GET ${place} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${lines.join('')}\r\n`
 }
