@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { createTokens, readSecret } from '../../src/tokens.ts'
 import type { TestDatabase } from './kinds.ts'
+import { secretIn } from './secrets.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const READY_MS = 60_000
@@ -138,10 +139,12 @@ function readLog(child: ChildProcess) {
   const log: Record<string, unknown>[] = []
   const waiting: { message: string; resolve: (line: Record<string, unknown>) => void }[] = []
   let errors = ''
-  child.stderr!.on('data', (chunk) => {
-    errors += chunk
+  createInterface({ input: child.stderr! }).on('line', (text) => {
+    errors += `${text}\n`
+    failOnSecret(text)
   })
   createInterface({ input: child.stdout! }).on('line', (text) => {
+    failOnSecret(text)
     const line = JSON.parse(text) as Record<string, unknown>
     log.push(line)
     for (const { message, resolve } of waiting) if (line.msg === message) resolve(line)
@@ -157,6 +160,12 @@ function readLog(child: ChildProcess) {
       setTimeout(late, READY_MS).unref()
     })
   }
+}
+
+/** Fails the run, from wherever: no test has to think of it. */
+function failOnSecret(line: string): void {
+  const found = secretIn(line)
+  if (found !== null) throw new Error(`the hub wrote ${found} down: ${line}`)
 }
 
 async function operatorToken({ env }: TestDatabase): Promise<string> {
