@@ -17,6 +17,7 @@ const COUNTS = {
   pointsRejectedField: 'Points rejected: another field out of range',
   pointsRejectedDatabase: 'Points rejected: refused by the database',
   acksSent: 'ACKs to devices',
+  framesAcknowledged: 'Frames that an ACK covered',
   pausesSent: 'PAUSEs to devices',
   writes: 'Batches written',
   writeRetries: 'Statements tried again because the database was away',

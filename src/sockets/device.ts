@@ -336,6 +336,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       if (rejection !== undefined) lastErrors.noteRejected(device.id, rejection[2])
       if (link === null) continue
       link.window!.settle(seq, cost)
+      if (link.peer.isOpen) counts.framesAcknowledged += 1
       const receivedMs = link.receivedMs.shift()!
       const rejected = rejectedOf.get(link)
       if (rejected === undefined) {

@@ -27,6 +27,7 @@ describeOnEachDatabase('the stats socket', {}, (on) => {
       admins: 1,
       pointsReceived: 40,
       pointsStored: 40,
+      framesAcknowledged: 1,
       backlogPoints: 0,
     })
     expect(stats.pointsStored).toBe(await on.hub.metric('alzy_points_stored_total'))

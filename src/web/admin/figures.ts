@@ -36,9 +36,15 @@ export const CHARTS: readonly ChartSpec[] = [
   },
   {
     title: 'Acknowledgements',
-    meaning: 'Frames that devices sent and ACKs that they got; one ACK may cover many frames.',
+    meaning:
+      'Frames that devices sent, those that are stored and acknowledged, and the ACKs for them: one may cover many frames.',
     unit: '/s',
-    lines: [rate('frames', 'framesReceived'), rate('ACKs', 'acksSent'), rate('PAUSEs', 'pausesSent')],
+    lines: [
+      rate('frames', 'framesReceived'),
+      rate('acknowledged', 'framesAcknowledged'),
+      rate('ACKs', 'acksSent'),
+      rate('PAUSEs', 'pausesSent'),
+    ],
   },
   {
     title: 'Time to ACK',
