@@ -36,6 +36,12 @@ const COLUMNS = `${ACCESS},
   newest.session_id, newest.recorded_ms, newest.lat_e7, newest.lng_e7, newest.accuracy_cm, newest.speed_cms,
   newest.heading_cd, newest.altitude_cm, newest.source`
 
+/**
+ * How far back the newest point is looked for. A device whose clock is always ahead has none that counts, and must not
+ * make the hub read all of its history whenever it connects.
+ */
+export const NEWEST_ROWS_MAX = 5_000
+
 // A point that was stamped further ahead than 60 s when it came does not count as the newest (D9).
 const NEWEST = `
 left join lateral (
@@ -43,8 +49,10 @@ left join lateral (
          (p.lat * 10000000)::int as lat_e7, (p.lng * 10000000)::int as lng_e7,
          round(p.accuracy * 100) as accuracy_cm, round(p.speed * 100) as speed_cms,
          round(p.heading * 100) as heading_cd, round(p.altitude * 100) as altitude_cm, p.source
-  from points p
-  where p.device_id = d.id and p.recorded_at <= p.received_at + interval '60 s'
+  from (
+    select * from points where device_id = d.id order by recorded_at desc limit ${NEWEST_ROWS_MAX}
+  ) p
+  where p.recorded_at <= p.received_at + interval '60 s'
   order by p.recorded_at desc limit 1
 ) newest on true`
 

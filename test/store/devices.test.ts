@@ -4,6 +4,7 @@ import type { Device } from '../../src/core/device.ts'
 import { AT, INT32_MAX } from '../../src/protocol/messages.ts'
 import {
   deleteDevice,
+  NEWEST_ROWS_MAX,
   readCredentials,
   readDeviceIds,
   readNewestReceivedMs,
@@ -59,6 +60,26 @@ describeOnEachStore('a device that the hub reads', (on) => {
         }
         const [record] = await readRecords(on.store.read, [device.id])
         expect(record!.last!.values[AT.recordedMs]).toBe(NOW_MS + MINUTE_MS)
+      }))
+
+    test('none that lies behind very many of those, so that a clock that is ahead never costs a read of everything', () =>
+      writingTo(on.store, async (writing) => {
+        const device = await on.addDevice()
+        await writing.send(device, [NOW_MS - 1], NOW_MS - 1).stored
+        const addAhead = (count: number, fromMs: number) =>
+          on.store.read(
+            `insert into points (device_id, session_id, lat, lng, geom, recorded_at, received_at)
+             select device_id, session_id, lat, lng, geom, to_timestamp($2::float8 / 1000) + i * interval '1 ms', received_at
+             from points, generate_series(1, $3::int) as i
+             where device_id = $1::int and recorded_at = to_timestamp($4::float8 / 1000)`,
+            [device.id, fromMs, count, NOW_MS - 1],
+          )
+        await addAhead(NEWEST_ROWS_MAX - 1, NOW_MS + HOUR_MS)
+        expect((await on.reload(device)).newest!.values[AT.recordedMs]).toBe(NOW_MS - 1)
+        await addAhead(1, NOW_MS + 2 * HOUR_MS)
+        expect((await on.reload(device)).newest).toBeNull()
+        const [record] = await readRecords(on.store.read, [device.id])
+        expect(record!.last).toBeNull()
       }))
 
     test('the same as the hub that stored it, also in one of very many sessions', () =>
