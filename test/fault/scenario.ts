@@ -14,7 +14,7 @@ import { type FaultProxy, startProxy } from '../rig/proxy.ts'
 import { postgresMissing } from '../rig/sharedPostgres.ts'
 import { until } from '../rig/until.ts'
 import { startVirtualDevice, type VirtualDevice, type VirtualDeviceOptions } from '../rig/virtualDevice.ts'
-import { addResult } from './result.ts'
+import { addResult, addSkipped } from './result.ts'
 
 export const IS_LONG = process.env.FAULT_LONG === '1'
 /** One for the whole run, from the configuration of the runner. */
@@ -73,6 +73,7 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
   const tries = IS_LONG ? plan.tries.long : plan.tries.short
   const missing = plan.missing ?? (database === 'embedded' ? null : postgresMissing)
   const name = missing === null ? fault : `${fault} (${missing})`
+  if (missing !== null) addSkipped({ fault, isLong: IS_LONG, skipped: missing })
   describe.skipIf(missing !== null)(name, () => {
     const on = { ledgers: [], keys: [], devices: [] } as unknown as Stage
     const recoveriesMs: number[] = []
