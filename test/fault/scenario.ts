@@ -35,7 +35,8 @@ export interface Plan {
   /** Put a proxy between hub and database, or between devices and hub. */
   proxied?: 'database' | 'devices'
   env?: Record<string, string>
-  device?: Partial<VirtualDeviceOptions>
+  /** Of all devices, or of each by its number. */
+  device?: Partial<VirtualDeviceOptions> | ((i: number) => Partial<VirtualDeviceOptions>)
   /** SQL that is run once the hub has made its tables. */
   prepare?: string
   /** Why the fault cannot be made here, besides the lack of a PostgreSQL. */
@@ -126,7 +127,8 @@ async function setTheStage(on: Stage, plan: Plan): Promise<void> {
     const { id, deviceKey } = await on.hub.addDevice(on.user)
     on.keys.push({ id, deviceKey })
     const chance = on.chance.fork(`device ${i}`)
-    on.devices.push(startVirtualDevice({ id, deviceKey, url: on.url, chance, ...plan.device }))
+    const own = typeof plan.device === 'function' ? plan.device(i) : plan.device
+    on.devices.push(startVirtualDevice({ id, deviceKey, url: on.url, chance, ...own }))
   }
 }
 

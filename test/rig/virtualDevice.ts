@@ -24,6 +24,8 @@ export interface VirtualDeviceOptions {
   reconnect?: { baseMs: number; capMs: number; replacedMs: number }
   /** Makes some points of a frame such that the hub has to reject them, and says the reason. */
   poison?: (chance: Chance) => { values: Values; reason: number } | null
+  /** Why the hub has to reject whatever is of this time. */
+  refusalOf?: (ms: number) => number | null
   /** The device's own clock. */
   now?: () => number
 }
@@ -123,7 +125,7 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
       recordedMs: lastRecordedMs,
       values: poisoned?.values ?? randomValues(chance),
       sessionMs,
-      poison: poisoned?.reason ?? null,
+      poison: options.refusalOf?.(lastRecordedMs) ?? poisoned?.reason ?? null,
       sent: [],
       acknowledgedMs: null,
       rejection: null,
@@ -138,7 +140,15 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
   }
 
   function announce(op: number): void {
-    const noted = { sessionMs: sessionMs!, op, atMs: lastRecordedMs, acknowledgedMs: null }
+    const poison = options.refusalOf?.(lastRecordedMs) ?? null
+    const noted: Op = {
+      sessionMs: sessionMs!,
+      op,
+      atMs: lastRecordedMs,
+      poison,
+      acknowledgedMs: null,
+      rejection: null,
+    }
     ledger.ops.push(noted)
     outbox.push({ notes: null, op: noted })
   }
@@ -237,9 +247,10 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
   }
 
   function reject(seqOfFrame: number, index: number, reason: number): void {
-    const notes = flight.find((one) => one.seq === seqOfFrame)?.item.notes
-    if (notes === undefined || notes === null) refusals.push(`rejected ${seqOfFrame} ${index} ${reason}`)
-    else for (const note of index < 0 ? notes : [notes[index]!]) note.rejection = reason
+    const item = flight.find((one) => one.seq === seqOfFrame)?.item
+    if (item === undefined) refusals.push(`rejected ${seqOfFrame} ${index} ${reason}`)
+    else if (item.op !== null) item.op.rejection = reason
+    else for (const note of index < 0 ? item.notes : [item.notes[index]!]) note.rejection = reason
   }
 
   function paused(retryAfterMs: number): void {
