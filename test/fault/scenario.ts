@@ -140,9 +140,12 @@ async function openDatabase(on: Stage, kind: NonNullable<Plan['database']>): Pro
   on.cluster = started
   await started.createPostgisTemplate()
   await started.createDatabase('fault', 'with_postgis')
+  // A password that nobody asks for, unless the scenario makes the server do so.
+  const url = new URL(started.url('fault'))
+  url.password = 'of-the-hub'
   return {
     env: {
-      DATABASE_URL: started.url('fault'),
+      DATABASE_URL: url.href,
       ALZY_SECRET: 'a secret of the fault suite, thirty-two bytes or more',
     },
     query: (text, parameters) => started.query('fault', text, parameters),
