@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import net from 'node:net'
 import { expect } from 'vitest'
+import { inspectable } from '../rig/heap.ts'
 import { until } from '../rig/until.ts'
 import { openDevice } from '../rig/wire.ts'
 import { IS_LONG, type Stage, scenario } from './scenario.ts'
@@ -14,6 +15,10 @@ const RESIDENT_BYTES_MAX = 128 * 1024 * 1024
 const WINDOW_POINTS = 200
 /** Each way. */
 const DATABASE_DELAY_MS = 5
+/** Of twenty visits. */
+const ROUNDS = IS_LONG ? 100 : 25
+/** What the devices that stream hold now and not before. */
+const HEAP_SPARE_BYTES = 1_000_000
 const OVERLOAD_MS = IS_LONG ? 120_000 : 2_000
 
 scenario({ fault: 'hub out of file descriptors', tries: { short: 1, long: 20 } }, async (on) => {
@@ -64,24 +69,39 @@ scenario(
   },
 )
 
+const inspected = await inspectable()
+/** Beyond what a connection may leave for a while: far below what one that is never forgotten holds. */
+const HELD_BYTES_PER_VISIT_MAX = 200
+
 scenario(
   {
     fault: 'connections that come and go, with and without HELLO, in the middle of a frame',
-    tries: { short: 4, long: 100 },
+    tries: { short: 2, long: 20 },
+    env: inspected.env,
+    tryMs: 60_000,
   },
   async (on) => {
     const pid = on.hub.process.pid!
-    await until(() => on.devices.every((device) => device.isWelcome()), 'every device to be there')
-    const before = await figuresOf(on, pid)
-    const accepted = await on.hub.metric('alzy_hello_refused_total')
-    for (let round = 0; round < 5; round++) {
-      await Promise.all(Array.from({ length: 20 }, (_, i) => visit(on, i)))
+    const visits = async (rounds: number) => {
+      for (let round = 0; round < rounds; round++) {
+        await Promise.all(Array.from({ length: 20 }, (_, i) => visit(on, i)))
+      }
     }
-    expect((await on.hub.metric('alzy_hello_refused_total')) - accepted).toBeGreaterThanOrEqual(25)
+    await until(() => on.devices.every((device) => device.isWelcome()), 'every device to be there')
+    // What is made at the first of them stays.
+    await visits(5)
+    const before = await figuresOf(on, pid)
+    const heldBytes = await inspected.heldBytes()
+    const refused = await on.hub.metric('alzy_hello_refused_total')
+    await visits(ROUNDS)
+    expect((await on.hub.metric('alzy_hello_refused_total')) - refused).toBeGreaterThanOrEqual(ROUNDS * 5)
     for (const [name, value] of Object.entries(before)) {
       const isBack = async () => (await figuresOf(on, pid))[name as keyof typeof before] <= value + SPARE
       await until(isBack, `${name} to be what it was before`, 30_000)
     }
+    const grown = async () => (await inspected.heldBytes()) - heldBytes
+    const isSmall = async () => (await grown()) < HEAP_SPARE_BYTES + ROUNDS * 20 * HELD_BYTES_PER_VISIT_MAX
+    await until(isSmall, 'the heap to be what it was before', 10_000)
   },
 )
 
@@ -109,8 +129,17 @@ async function figuresOf(on: Stage, pid: number) {
     sockets: await on.hub.metric('alzy_devices'),
     waiting: await on.hub.metric('alzy_waiting_sockets'),
     httpConnections: await on.hub.metric('alzy_http_connections'),
+    handles: await on.hub.metric('nodejs_active_handles_total'),
+    timers: await timersOf(on),
+    addressesHeld: await on.hub.metric('alzy_addresses_held'),
     devicesHeld: await on.hub.metric('alzy_devices_held'),
   }
+}
+
+/** Node's own count of what keeps it going. */
+async function timersOf(on: Stage): Promise<number> {
+  const text = await (await fetch(`${on.hub.http}/metrics`)).text()
+  return Number(/^nodejs_active_resources\{type="Timeout"\} (.+)$/m.exec(text)?.[1])
 }
 
 function descriptorsOf(pid: number): number {
