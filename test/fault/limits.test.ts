@@ -16,9 +16,9 @@ const WINDOW_POINTS = 200
 /** Each way. */
 const DATABASE_DELAY_MS = 5
 /** Of twenty visits. */
-const ROUNDS = IS_LONG ? 100 : 25
+const ROUNDS = IS_LONG ? 200 : 100
 /** What the devices that stream hold now and not before. */
-const HEAP_SPARE_BYTES = 1_000_000
+const HEAP_SPARE_BYTES = 600_000
 const OVERLOAD_MS = IS_LONG ? 120_000 : 2_000
 
 scenario({ fault: 'hub out of file descriptors', tries: { short: 1, long: 20 } }, async (on) => {
@@ -71,7 +71,7 @@ scenario(
 
 const inspected = await inspectable()
 /** Beyond what a connection may leave for a while: far below what one that is never forgotten holds. */
-const HELD_BYTES_PER_VISIT_MAX = 200
+const HELD_BYTES_PER_VISIT_MAX = 100
 
 scenario(
   {

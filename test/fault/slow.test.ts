@@ -9,16 +9,21 @@ import { type Stage, scenario } from './scenario.ts'
 const VIEWERS = 200
 const COUNTED = [LIVE, PRESENCE, SESSION_CHANGE, BACKFILLED]
 const DRIP_MS = 50
+const TICK_MS = 500
+const SEEN_LATE_MS = 4_000
+const ANSWER_LATE_MS = 6_000
+/** 4408, as it goes over the line in a close frame. */
+const HELLO_TIMEOUT = Buffer.from([0x11, 0x38])
 
 for (const percent of [1, 10, 50]) {
   scenario(
     {
-      fault: `${percent} % of ${VIEWERS} viewers stop reading, or stop answering`,
+      fault: `${percent} % of ${VIEWERS} viewers stop reading, stop answering, or answer late`,
       tries: { short: 1, long: 5 },
       devices: 4,
       env: {
-        ALZY_TICK_MS: '500',
-        ALZY_SEEN_LATE_MS: '4000',
+        ALZY_TICK_MS: String(TICK_MS),
+        ALZY_SEEN_LATE_MS: String(SEEN_LATE_MS),
         ALZY_SOCKETS_PER_USER_MAX: '1000',
         ALZY_RATE_EVERY_MS: '600000',
       },
@@ -31,23 +36,14 @@ for (const percent of [1, 10, 50]) {
       const slow = viewers.slice(0, (VIEWERS * percent) / 100)
       const fast = viewers.slice(slow.length)
       const demoted = await on.hub.metric('alzy_viewers_demoted_total')
-      slow.forEach((viewer, i) => {
-        if (i % 2 === 0) viewer.pause()
-        else viewer.answerTicks(false)
-      })
+      const recoveries = slow.map((viewer, i) => WAYS_TO_BE_SLOW[i % WAYS_TO_BE_SLOW.length]!(viewer))
       const areDemoted = async () =>
         (await on.hub.metric('alzy_viewers_demoted_total')) >= demoted + slow.length
       await until(areDemoted, 'every slow viewer to have left the live stream', 60_000)
       expect(await on.hub.metric('alzy_viewers_live')).toBe(fast.length)
       for (const viewer of fast) expect(gapsOf(viewer)).toEqual([])
       on.heals()
-      for (const viewer of slow) {
-        viewer.resume()
-        viewer.answerTicks(true)
-        // One that was silent owes the answer for which the hub still waits.
-        const tick = viewer.frames.findLast(([type]) => type === TICK)?.[1]
-        if (tick !== undefined) viewer.send([SEEN, tick])
-      }
+      for (const recover of recoveries) recover()
       const areBack = async () => (await on.hub.metric('alzy_viewers_live')) === VIEWERS
       await until(areBack, 'every viewer to be in the live stream again', 60_000)
       for (const viewer of viewers) viewer.terminate()
@@ -77,10 +73,48 @@ scenario(
     await device.close()
     const codes = await Promise.all(silentDevices.map((socket) => socket.closed))
     expect(new Set(codes.map(({ code }) => code))).toEqual(new Set([4408]))
-    await Promise.all([...dripping, ...slowHeads, ...silent].map(({ closed }) => closed))
+    for (const { closed } of dripping) expect((await closed).includes(HELLO_TIMEOUT)).toBe(true)
+    // Those never were WebSockets, and have no code.
+    for (const { closed } of [...slowHeads, ...silent]) expect(String(await closed)).not.toContain('101')
     expect(await on.hub.metric('alzy_hello_timeouts_total')).toBeGreaterThanOrEqual(timeouts + 50)
   },
 )
+
+/** Each returns how it ends. */
+const WAYS_TO_BE_SLOW: readonly ((viewer: ViewerWire) => () => void)[] = [
+  (viewer) => {
+    viewer.pause()
+    return viewer.resume
+  },
+  (viewer) => {
+    viewer.answerTicks(false)
+    return () => answerAgain(viewer)
+  },
+  (viewer) => {
+    viewer.answerTicks(false)
+    const late: unknown[] = []
+    const timer = setInterval(() => {
+      late.push(lastTick(viewer))
+      const tick = late.length > ANSWER_LATE_MS / TICK_MS ? late.shift() : undefined
+      if (tick !== undefined && viewer.isOpen()) viewer.send([SEEN, tick])
+    }, TICK_MS)
+    return () => {
+      clearInterval(timer)
+      answerAgain(viewer)
+    }
+  },
+]
+
+/** It owes the answer for which the hub still waits. */
+function answerAgain(viewer: ViewerWire): void {
+  viewer.answerTicks(true)
+  const tick = lastTick(viewer)
+  if (tick !== undefined) viewer.send([SEEN, tick])
+}
+
+function lastTick({ frames }: ViewerWire): unknown {
+  return frames.findLast(([type]) => type === TICK)?.[1]
+}
 
 async function watchers(on: Stage): Promise<ViewerWire[]> {
   const open = async () => {
@@ -122,21 +156,22 @@ Sec-WebSocket-Protocol: alzy.device.v1\r
 /** A binary message of 100 bytes, masked with zeros, of which the content never matters: it does not get that far. */
 const MASKED_HELLO = Buffer.concat([Buffer.from([0x82, 0xe4, 0, 0, 0, 0]), Buffer.alloc(100, 1)])
 
-/** Writes one part at once and the other byte by byte, until the hub has had enough. */
-async function drip(on: Stage, atOnce: string, rest: Buffer): Promise<{ closed: Promise<void> }> {
+/** Writes one part at once and the other byte by byte, until the hub has had enough; `closed`: all that it said. */
+async function drip(on: Stage, atOnce: string, rest: Buffer): Promise<{ closed: Promise<Buffer> }> {
   const socket = net.connect(on.hub.port, '127.0.0.1')
   socket.on('error', () => {})
-  socket.resume()
+  const heard: Buffer[] = []
+  socket.on('data', (chunk) => heard.push(chunk as Buffer))
   await new Promise((resolve) => socket.once('connect', resolve))
   if (atOnce !== '') socket.write(atOnce)
   let sent = 0
   const timer = setInterval(() => {
     if (sent < rest.length) socket.write(rest.subarray(sent, ++sent))
   }, DRIP_MS)
-  const closed = new Promise<void>((resolve) => {
+  const closed = new Promise<Buffer>((resolve) => {
     socket.once('close', () => {
       clearInterval(timer)
-      resolve()
+      resolve(Buffer.concat(heard))
     })
   })
   return { closed }
