@@ -39,7 +39,7 @@ scenario(
   {
     ...onHubClock(ahead),
     fault: 'clock of the hub jumps ahead by seconds, an hour, a day and more, and stays there',
-    tries: { short: 3, long: 30 },
+    tries: { short: 3, long: 9 },
   },
   async (on, number) => {
     if (number === 1) await prepare(on)
@@ -62,7 +62,7 @@ scenario(
   {
     ...onHubClock(behind),
     fault: 'clock of the hub jumps back by seconds, an hour, a day and more, and is set right again',
-    tries: { short: 3, long: 30 },
+    tries: { short: 3, long: 9 },
   },
   async (on, number) => {
     if (number === 1) await prepare(on)
@@ -127,7 +127,7 @@ const JUMPS_MS = [-25 * HOUR_MS, -HOUR_MS, -5_000, 5_000, HOUR_MS, 20 * HOUR_MS]
 scenario(
   {
     fault: 'clocks of devices jump by seconds, hours and a day, ahead and back, and one is days ahead',
-    tries: { short: 6, long: 60 },
+    tries: { short: 6, long: 40 },
     device: (i) => ({
       now: () => Date.now() + (aheadOf[i] ?? 0),
       refusalOf: (ms) => (ms > Date.now() + AHEAD_MS_MAX ? FUTURE : null),

@@ -13,7 +13,7 @@ scenario(
   {
     fault:
       'PostgreSQL: kill -9 of every process, an immediate stop, or the end of all connections of the hub',
-    tries: { short: 4, long: 100 },
+    tries: { short: 4, long: 50 },
     database: 'own',
   },
   async (on, number) => {
@@ -47,7 +47,7 @@ scenario(
 scenario(
   {
     fault: 'kill -9 of the hub and of PostgreSQL together',
-    tries: { short: 2, long: 40 },
+    tries: { short: 2, long: 15 },
     database: 'own',
     tryMs: 40_000,
   },
@@ -67,7 +67,7 @@ scenario(
   {
     fault:
       'PostgreSQL restarts and lets nobody in: starting up for seconds (57P03), or another password (28P01)',
-    tries: { short: 2, long: 20 },
+    tries: { short: 2, long: 8 },
     database: 'own',
     tryMs: 60_000,
   },

@@ -22,7 +22,7 @@ for (const proxied of ['devices', 'database'] as const) {
   scenario(
     {
       fault: `line between ${ends} late by chance, narrow, or in single bytes, one way or both`,
-      tries: { short: 4, long: 40 },
+      tries: { short: 4, long: 16 },
       proxied,
     },
     async (on, number) => {
@@ -43,7 +43,7 @@ for (const proxied of ['devices', 'database'] as const) {
 scenario(
   {
     fault: 'line between device and hub half open: one way goes silent at a random byte, the other goes on',
-    tries: { short: 4, long: 60 },
+    tries: { short: 4, long: 20 },
     proxied: 'devices',
     // The 30 s of D5 are the same at any length.
     device: { silenceMs: 1_000 },
@@ -71,7 +71,7 @@ scenario(
   {
     fault:
       'line between hub and database half open: statements arrive, and no answer, or the other way about',
-    tries: { short: 4, long: 60 },
+    tries: { short: 4, long: 20 },
     proxied: 'database',
     env: { ALZY_WRITE_TIMEOUT_MS: '1000', ALZY_READ_TIMEOUT_MS: '1000' },
   },

@@ -19,7 +19,7 @@ for (const percent of [1, 10, 50]) {
   scenario(
     {
       fault: `${percent} % of ${VIEWERS} viewers stop reading, stop answering, or answer late`,
-      tries: { short: 1, long: 5 },
+      tries: { short: 1, long: 2 },
       devices: 4,
       env: {
         ALZY_TICK_MS: String(TICK_MS),
@@ -55,7 +55,7 @@ for (const percent of [1, 10, 50]) {
 scenario(
   {
     fault: 'HELLO never sent, HELLO and headers byte by byte, silence: 25 connections of each',
-    tries: { short: 1, long: 10 },
+    tries: { short: 1, long: 3 },
     env: { ALZY_HELLO_TIMEOUT_MS: '1000' },
     tryMs: 60_000,
   },

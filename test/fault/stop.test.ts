@@ -23,7 +23,7 @@ scenario(
   {
     fault: 'SIGSTOP of the hub for 1 to 30 s',
     shortFault: 'SIGSTOP of the hub for 0.5 to 2 s',
-    tries: { short: 2, long: 20 },
+    tries: { short: 2, long: 7 },
     tryMs: 60_000,
   },
   async (on) => {
@@ -45,7 +45,7 @@ scenario(
   {
     fault: 'SIGSTOP of PostgreSQL for 1 to 30 s',
     shortFault: 'SIGSTOP of PostgreSQL for 0.5 to 2 s',
-    tries: { short: 2, long: 20 },
+    tries: { short: 2, long: 7 },
     database: 'own',
     env: ENV,
     tryMs: 60_000,
@@ -68,7 +68,7 @@ scenario(
   {
     fault: 'SIGSTOP of a device for 1 to 30 s, then kill -9 of it, and all of it sent again',
     shortFault: 'SIGSTOP of a device for 0.5 to 2 s, then kill -9 of it, and all of it sent again',
-    tries: { short: 2, long: 10 },
+    tries: { short: 2, long: 4 },
     tryMs: 90_000,
   },
   async (on, number) => {
@@ -105,7 +105,7 @@ scenario(
   },
 )
 
-scenario({ fault: 'SIGTERM of the hub under load', tries: { short: 3, long: 60 } }, async (on) => {
+scenario({ fault: 'SIGTERM of the hub under load', tries: { short: 3, long: 40 } }, async (on) => {
   const goaways = on.devices.map((device) => device.counts.goaways)
   const welcome = on.devices.filter((device) => device.isWelcome())
   expect(welcome.length).toBeGreaterThan(0)
