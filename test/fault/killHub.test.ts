@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import { until } from '../rig/until.ts'
 import { scenario } from './scenario.ts'
 
-scenario({ fault: 'kill -9 of the hub', tries: { short: 5, long: 80 } }, async (on) => {
+scenario({ fault: 'kill -9 of the hub', tries: { short: 5, long: 60 } }, async (on) => {
   expect(await on.hub.end('SIGKILL')).toBe('SIGKILL')
   on.heals()
   await on.startHub()

@@ -21,7 +21,7 @@ const ROUNDS = IS_LONG ? 200 : 100
 const HEAP_SPARE_BYTES = 600_000
 const OVERLOAD_MS = IS_LONG ? 120_000 : 2_000
 
-scenario({ fault: 'hub out of file descriptors', tries: { short: 1, long: 8 } }, async (on) => {
+scenario({ fault: 'hub out of file descriptors', tries: { short: 1, long: 20 } }, async (on) => {
   const pid = on.hub.process.pid!
   const held = descriptorsOf(pid)
   execFileSync('prlimit', [`--pid=${pid}`, `--nofile=${held + 4}:20000`])
@@ -76,7 +76,7 @@ const HELD_BYTES_PER_VISIT_MAX = 100
 scenario(
   {
     fault: 'connections that come and go, with and without HELLO, in the middle of a frame',
-    tries: { short: 2, long: 20 },
+    tries: { short: 2, long: 8 },
     env: inspected.env,
     tryMs: 60_000,
   },
