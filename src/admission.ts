@@ -47,7 +47,15 @@ export function createAdmission(options: AdmissionOptions) {
   let everyoneChanged = 0
   let answeredMs = Number.NEGATIVE_INFINITY
   let newestReceivedMs = Number.NEGATIVE_INFINITY
-  return { admit, noteAnswer, noteChange, noteUserChange, noteReceived }
+  return {
+    admit,
+    noteAnswer,
+    noteChange,
+    noteUserChange,
+    noteReceived,
+    /** When the newest point that is stored was received. */
+    newestReceivedMs: () => newestReceivedMs,
+  }
 
   async function admit(deviceKey: string): Promise<{ device: Device; keyHash: string } | { close: Close }> {
     const nowMs = now()

@@ -204,6 +204,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     isWatched: (device) => audience.isWatched(device.userId, device.id),
     onSeen: (device) => lastSeen.note(device.id, device.lastSeenMs ?? now()),
     onAck: metrics.ackMs.record,
+    latestMs: admission.newestReceivedMs,
     lastErrors,
     onRefused: (address) => audit.refused('deviceKey', address),
     onFault,

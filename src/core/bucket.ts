@@ -12,11 +12,11 @@ export function createBucket(perSecond: number, burst: number) {
   }
 
   function isEmpty(nowMs: number): boolean {
-    // A clock that jumps back fills nothing, and does not empty it either.
-    if (nowMs > filledMs) {
-      if (filledMs > 0) tokens = Math.min(burst, tokens + ((nowMs - filledMs) / 1000) * perSecond)
-      filledMs = nowMs
+    if (nowMs > filledMs && filledMs > 0) {
+      tokens = Math.min(burst, tokens + ((nowMs - filledMs) / 1000) * perSecond)
     }
+    // Also back: a clock that jumps must not keep the bucket from being filled until it has caught up.
+    filledMs = nowMs
     return tokens <= 0
   }
 }

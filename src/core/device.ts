@@ -201,16 +201,23 @@ export function isWithinRates(device: Device, points: number, nowMs: number): bo
   )
 }
 
-export function keepPoints(device: Device, frame: PointsFrame, nowMs: number, limits: DeviceLimits): Kept {
+/** `latestMs`: the hub knows that it has been so late already; its clock may have gone back since. */
+export function keepPoints(
+  device: Device,
+  frame: PointsFrame,
+  nowMs: number,
+  limits: DeviceLimits,
+  latestMs = nowMs,
+): Kept {
   const kept = nothingKept(frame.values)
-  const oldestMs = oldestOf(nowMs, limits)
-  const refusal = frame.session === null ? null : sessionReason(device, frame.session, nowMs, oldestMs)
+  const times = timesTaken(nowMs, latestMs, limits)
+  const refusal = frame.session === null ? null : sessionReason(device, frame.session, times)
   if (refusal !== null) return refuseFrame(frame, refusal, kept)
 
   const explicit = frame.session === null ? null : device.book.named(frame.session, nowMs, kept.changed)
   if (explicit !== null) noteChange(kept, explicit)
   for (let index = 0; index * POINT_STRIDE < frame.values.length; index++) {
-    keepPoint(device, frame, index, explicit, nowMs, oldestMs, kept)
+    keepPoint(device, frame, index, explicit, nowMs, times, kept)
   }
   chooseLive(device, kept, nowMs, limits.liveAgeMs)
   finish(device, kept, nowMs)
@@ -222,11 +229,11 @@ export function keepSessionOp(
   frame: SessionFrame,
   nowMs: number,
   limits: Pick<DeviceLimits, 'retentionMs'> = {},
+  latestMs = nowMs,
 ): Kept {
   const kept = nothingKept(new Float64Array(0))
-  const oldestMs = oldestOf(nowMs, limits)
-  const refusal =
-    sessionReason(device, frame.session, nowMs, oldestMs) ?? timeReason(frame.atMs, nowMs, oldestMs)
+  const times = timesTaken(nowMs, latestMs, limits)
+  const refusal = sessionReason(device, frame.session, times) ?? timeReason(frame.atMs, times)
   if (refusal !== null) {
     kept.rejected = added(kept.rejected, [frame.seq, WHOLE_FRAME, refusal])
     return kept
@@ -264,13 +271,13 @@ function keepPoint(
   index: number,
   explicit: Session | null,
   nowMs: number,
-  oldestMs: number,
+  times: TimesTaken,
   kept: Kept,
 ): void {
   const { values } = frame
   const from = index * POINT_STRIDE
   const recordedMs = values[from]!
-  const reason = fieldReason(values, from) ?? timeReason(recordedMs, nowMs, oldestMs)
+  const reason = fieldReason(values, from) ?? timeReason(recordedMs, times)
   if (reason !== null) {
     reject(frame, index, reason, kept)
     return
@@ -302,20 +309,30 @@ function isOutside(value: number, min: number, max: number): boolean {
   return value < min || value > max
 }
 
-function timeReason(ms: number, nowMs: number, oldestMs: number): Reason | null {
-  if (ms > nowMs + RECORDED_AHEAD_MS_MAX) return REASON.future
-  return ms < oldestMs ? REASON.tooOld : null
+/** Times that are accepted. */
+interface TimesTaken {
+  fromMs: number
+  toMs: number
+}
+
+function timesTaken(
+  nowMs: number,
+  latestMs: number,
+  { retentionMs }: Pick<DeviceLimits, 'retentionMs'>,
+): TimesTaken {
+  const fromMs = retentionMs == null ? RECORDED_MS_MIN : Math.max(RECORDED_MS_MIN, nowMs - retentionMs)
+  return { fromMs, toMs: Math.max(nowMs, latestMs) + RECORDED_AHEAD_MS_MAX }
+}
+
+function timeReason(ms: number, { fromMs, toMs }: TimesTaken): Reason | null {
+  if (ms > toMs) return REASON.future
+  return ms < fromMs ? REASON.tooOld : null
 }
 
 /** A session that is still open may have started before what is kept: its new points must not be lost for that. */
-function sessionReason(device: Device, startedMs: number, nowMs: number, oldestMs: number): Reason | null {
+function sessionReason(device: Device, startedMs: number, { fromMs, toMs }: TimesTaken): Reason | null {
   const isOpen = startedMs >= RECORDED_MS_MIN && device.book.isOpen(startedMs)
-  return timeReason(startedMs, nowMs, isOpen ? RECORDED_MS_MIN : oldestMs)
-}
-
-/** No time before this is accepted. */
-function oldestOf(nowMs: number, { retentionMs }: Pick<DeviceLimits, 'retentionMs'>): number {
-  return retentionMs == null ? RECORDED_MS_MIN : Math.max(RECORDED_MS_MIN, nowMs - retentionMs)
+  return timeReason(startedMs, { fromMs: isOpen ? RECORDED_MS_MIN : fromMs, toMs })
 }
 
 /** A newest point that is older than what is kept is forgotten with the rest. */

@@ -76,6 +76,8 @@ export interface DeviceSocketOptions {
   lastErrors: Pick<LastErrors, 'note' | 'noteRejected'>
   /** An ACK is due; the oldest frame that it covers was received so long ago. */
   onAck: (tookMs: number) => void
+  /** The latest time that the hub knows to have been, whatever its clock says now. */
+  latestMs: () => number
   /** A device key was refused. */
   onRefused: (address: string) => void
   onFault: (error: unknown) => void
@@ -256,7 +258,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     counts.framesReceived += 1
     counts.pointsReceived += count
     if (!accept(link, device, frame.seq, count, count, nowMs)) return
-    const kept = keepPoints(device, frame, nowMs, limits)
+    const kept = keepPoints(device, frame, nowMs, limits, options.latestMs())
     countRejected(kept, count)
     for (const { session: liveSession, from, to } of kept.live) {
       const position = nextPosition(device)
@@ -272,7 +274,8 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     const nowMs = now()
     counts.framesReceived += 1
     if (!accept(link, device, frame.seq, 1, 0, nowMs)) return
-    offer(link, device, frame.seq, 1, keepSessionOp(device, frame, nowMs, limits), nowMs)
+    const kept = keepSessionOp(device, frame, nowMs, limits, options.latestMs())
+    offer(link, device, frame.seq, 1, kept, nowMs)
   }
 
   /** False: the connection has been closed for what it did (D4, D6). */

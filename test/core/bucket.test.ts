@@ -52,12 +52,11 @@ describe('a clock that jumps back', () => {
     expect(bucket.take(1, NOW_MS - 60_000)).toBe(true)
   })
 
-  test('fills nothing until it has caught up', () => {
+  test('fills nothing, and from there on as ever', () => {
     const bucket = createBucket(1, 1)
     bucket.take(1, NOW_MS)
     expect(bucket.take(1, NOW_MS - 60_000)).toBe(false)
-    expect(bucket.take(1, NOW_MS)).toBe(false)
-    expect(bucket.take(1, NOW_MS + 1_000)).toBe(true)
+    expect(bucket.take(1, NOW_MS - 59_000)).toBe(true)
   })
 })
 
@@ -71,12 +70,11 @@ test('whatever is asked of it and when, a bucket answers as one filled by hand',
       // One token a millisecond keeps every sum a whole number.
       const bucket = createBucket(1_000, burst)
       let nowMs = NOW_MS
-      let latestMs = NOW_MS
       let tokens = burst
       expect(bucket.isEmpty(nowMs)).toBe(false)
       for (const { waitMs, count } of asks) {
         nowMs += waitMs
-        for (; latestMs < nowMs; latestMs++) tokens = Math.min(burst, tokens + 1)
+        tokens = Math.min(burst, tokens + Math.max(0, waitMs))
         const isOpen = tokens > 0
         expect(bucket.take(count, nowMs)).toBe(isOpen)
         if (isOpen) tokens -= count

@@ -435,7 +435,8 @@ describe('the rates of a device', () => {
     const laterMs = NOW_MS + SECOND_MS
     expect(isWithinRates(device, 1, laterMs)).toBe(true)
     make(device, NOW_MS - 9 * DAY_MS)
-    expect(isWithinRates(device, 1, laterMs)).toBe(false)
+    // The session was made by a clock that has gone back, which fills nothing.
+    expect(isWithinRates(device, 1, NOW_MS)).toBe(false)
   })
 
   test('count every session that one frame makes', () => {

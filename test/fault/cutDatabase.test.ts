@@ -17,7 +17,7 @@ const ENV = { ALZY_WRITE_TIMEOUT_MS: '1000', ALZY_READ_TIMEOUT_MS: '1000' }
 scenario(
   {
     fault: 'reply to the commit lost: stored, and nobody told the hub (FIN, RST, silence)',
-    tries: { short: 9, long: 300 },
+    tries: { short: 9, long: 80 },
     proxied: 'database',
     env: ENV,
   },
@@ -44,7 +44,7 @@ scenario(
 scenario(
   {
     fault: 'line between hub and database cut or frozen at a random byte of a random message, either way',
-    tries: { short: 9, long: 300 },
+    tries: { short: 9, long: 90 },
     proxied: 'database',
     env: ENV,
   },
@@ -74,7 +74,7 @@ scenario(
 scenario(
   {
     fault: 'database refuses connections, or swallows everything, for 0.2 to 5 s',
-    tries: { short: 2, long: 60 },
+    tries: { short: 2, long: 15 },
     proxied: 'database',
     env: ENV,
   },

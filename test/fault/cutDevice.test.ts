@@ -59,7 +59,7 @@ for (const kind of KINDS) {
 scenario(
   {
     fault: 'line between device and hub cut, frozen or delayed at random, and all acknowledgements swallowed',
-    tries: { short: 6, long: 200 },
+    tries: { short: 6, long: 60 },
     proxied: 'devices',
     // The 30 s of D5 are the same at any length; a frozen line is left sooner.
     device: { silenceMs: 1_000 },

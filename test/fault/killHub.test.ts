@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import { until } from '../rig/until.ts'
 import { scenario } from './scenario.ts'
 
-scenario({ fault: 'kill -9 of the hub', tries: { short: 5, long: 150 } }, async (on) => {
+scenario({ fault: 'kill -9 of the hub', tries: { short: 5, long: 60 } }, async (on) => {
   expect(await on.hub.end('SIGKILL')).toBe('SIGKILL')
   on.heals()
   await on.startHub()
@@ -14,7 +14,7 @@ scenario({ fault: 'kill -9 of the hub', tries: { short: 5, long: 150 } }, async 
 scenario(
   {
     fault: 'kill -9 of the hub while nothing that it writes arrives',
-    tries: { short: 4, long: 100 },
+    tries: { short: 4, long: 50 },
     proxied: 'database',
   },
   async (on) => {
@@ -35,7 +35,7 @@ scenario(
 scenario(
   {
     fault: 'kill -9 of the hub with the embedded database in it',
-    tries: { short: 1, long: 15 },
+    tries: { short: 1, long: 6 },
     database: 'embedded',
     devices: 4,
     tryMs: 60_000,

@@ -13,7 +13,7 @@ scenario(
   {
     fault:
       'PostgreSQL: kill -9 of every process, an immediate stop, or the end of all connections of the hub',
-    tries: { short: 4, long: 100 },
+    tries: { short: 4, long: 50 },
     database: 'own',
   },
   async (on, number) => {
@@ -47,7 +47,7 @@ scenario(
 scenario(
   {
     fault: 'kill -9 of the hub and of PostgreSQL together',
-    tries: { short: 2, long: 40 },
+    tries: { short: 2, long: 15 },
     database: 'own',
     tryMs: 40_000,
   },
@@ -60,5 +60,39 @@ scenario(
     if (isHubFirst) await on.startHub(false)
     await on.cluster.start()
     if (!isHubFirst) await on.startHub()
+  },
+)
+
+scenario(
+  {
+    fault:
+      'PostgreSQL restarts and lets nobody in: starting up for seconds (57P03), or another password (28P01)',
+    tries: { short: 2, long: 8 },
+    database: 'own',
+    tryMs: 60_000,
+  },
+  async (on, number) => {
+    const { cluster } = on
+    const rules = await cluster.readFile('pg_hba.conf')
+    await cluster.query('postgres', `alter role postgres password 'another'`)
+    await cluster.kill9()
+    const linesBefore = on.hub.log.length
+    const hasHeard = (code: string) => on.hub.log.slice(linesBefore).some((line) => line.code === code)
+    if (number % 2 === 1) {
+      // It looks for an archive that is slow, and is empty in the end.
+      await cluster.writeFile('recovery.signal', '')
+      const started = cluster.start(['hot_standby=off', 'restore_command=sleep 1; exit 1'])
+      await Promise.all([started, until(() => hasHeard('57P03'), 'the hub to be told to wait', 60_000)])
+      on.heals()
+    } else {
+      await cluster.writeFile('pg_hba.conf', `host fault all all scram-sha-256\n${rules}`)
+      await cluster.start()
+      await until(() => hasHeard('28P01'), 'the hub to be sent away', 60_000)
+      await cluster.writeFile('pg_hba.conf', rules)
+      on.heals()
+      await cluster.query('postgres', 'select pg_reload_conf()')
+    }
+    expect(on.hub.process.exitCode).toBeNull()
+    expect(await on.hub.metric('alzy_points_rejected_database_total')).toBe(0)
   },
 )

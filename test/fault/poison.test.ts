@@ -25,7 +25,7 @@ function poison(chance: Chance): { values: Values; reason: number } | null {
 scenario(
   {
     fault: 'poison among good points: rejected with their reason, and the hub killed (-9) in between',
-    tries: { short: 3, long: 60 },
+    tries: { short: 3, long: 40 },
     devices: 4,
     device: { poison, pace: { everyMs: [30, 150], points: [1, 40] } },
     env: { ALZY_REFUSED_ROWS_PER_HOUR_MAX: '1000000' },
@@ -35,11 +35,11 @@ scenario(
     const isRejected = (reason: number) =>
       on.devices.some(({ ledger }) => ledger.notes.some((note) => note.rejection === reason))
     for (const reason of [COORDINATE, FIELD, DATABASE]) {
-      await until(() => isRejected(reason), `a point to be rejected for reason ${reason}`)
+      await until(() => isRejected(reason), `a point to be rejected for reason ${reason}`, 30_000)
     }
     const refused = await on.hub.metric('alzy_points_rejected_database_total')
     const isRefused = async () => (await on.hub.metric('alzy_points_rejected_database_total')) > refused
-    await until(isRefused, 'the database to refuse another one')
+    await until(isRefused, 'the database to refuse another one', 30_000)
     expect(await on.hub.end('SIGKILL')).toBe('SIGKILL')
     on.heals()
     await on.startHub()

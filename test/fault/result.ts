@@ -15,6 +15,13 @@ export interface Result {
   recoveryMs: { p50: number; p99: number }
 }
 
+/** A scenario that could not be played here, and why. */
+export interface Skipped {
+  fault: string
+  isLong: boolean
+  skipped: string
+}
+
 type Facts = Omit<Result, 'recoveryMs'> & { recoveriesMs: readonly number[] } & Pick<Findings, 'examples'>
 
 /** Goes to the file that the configuration of the long run names; elsewhere nobody asks for it. */
@@ -33,20 +40,34 @@ export function addResult({ recoveriesMs, examples: _, ...facts }: Facts): void 
     missing,
     recoveryMs,
   }
-  const file = process.env.FAULT_RESULTS
-  if (file !== undefined) appendFileSync(file, `${JSON.stringify(result)}\n`)
+  add(result)
 }
 
-export function tableOf(results: readonly Result[]): string {
-  const rows = results.map(
-    ({ fault, tries, acknowledged, lost, doubled, altered, missing, recoveryMs, seed }) =>
-      `| ${fault} | ${count(tries)} | ${count(acknowledged)} | ${lost} | ${doubled} | ${altered} | ${missing} | ${count(recoveryMs.p50)} / ${count(recoveryMs.p99)} | ${seed} |`,
+export function addSkipped(skipped: Skipped): void {
+  add(skipped)
+}
+
+function add(line: Result | Skipped): void {
+  const file = process.env.FAULT_RESULTS
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify(line)}\n`)
+}
+
+export function tableOf(results: readonly (Result | Skipped)[]): string {
+  const rows = results.map((line) =>
+    'skipped' in line ? `| ${line.fault} | skipped: ${line.skipped} | | | | | | | |` : rowOf(line),
   )
   return [
     '| fault | tries | points acknowledged | lost | doubled | altered | missing | recovery p50 / p99, ms | seed |',
     '|---|---|---|---|---|---|---|---|---|',
     ...rows,
   ].join('\n')
+}
+
+function rowOf({ fault, tries, acknowledged, recoveryMs, seed, ...found }: Result): string {
+  const { lost, doubled, altered, missing } = found
+  const recovery = `${count(recoveryMs.p50)} / ${count(recoveryMs.p99)}`
+  const cells = [fault, count(tries), count(acknowledged), lost, doubled, altered, missing, recovery, seed]
+  return `| ${cells.join(' | ')} |`
 }
 
 function quantile(values: readonly number[], share: number): number {

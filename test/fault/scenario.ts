@@ -14,7 +14,7 @@ import { type FaultProxy, startProxy } from '../rig/proxy.ts'
 import { postgresMissing } from '../rig/sharedPostgres.ts'
 import { until } from '../rig/until.ts'
 import { startVirtualDevice, type VirtualDevice, type VirtualDeviceOptions } from '../rig/virtualDevice.ts'
-import { addResult } from './result.ts'
+import { addResult, addSkipped } from './result.ts'
 
 export const IS_LONG = process.env.FAULT_LONG === '1'
 /** One for the whole run, from the configuration of the runner. */
@@ -35,7 +35,8 @@ export interface Plan {
   /** Put a proxy between hub and database, or between devices and hub. */
   proxied?: 'database' | 'devices'
   env?: Record<string, string>
-  device?: Partial<VirtualDeviceOptions>
+  /** Of all devices, or of each by its number. */
+  device?: Partial<VirtualDeviceOptions> | ((i: number) => Partial<VirtualDeviceOptions>)
   /** SQL that is run once the hub has made its tables. */
   prepare?: string
   /** Why the fault cannot be made here, besides the lack of a PostgreSQL. */
@@ -73,6 +74,7 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
   const tries = IS_LONG ? plan.tries.long : plan.tries.short
   const missing = plan.missing ?? (database === 'embedded' ? null : postgresMissing)
   const name = missing === null ? fault : `${fault} (${missing})`
+  if (missing !== null) addSkipped({ fault, isLong: IS_LONG, skipped: missing })
   describe.skipIf(missing !== null)(name, () => {
     const on = { ledgers: [], keys: [], devices: [] } as unknown as Stage
     const recoveriesMs: number[] = []
@@ -125,7 +127,8 @@ async function setTheStage(on: Stage, plan: Plan): Promise<void> {
     const { id, deviceKey } = await on.hub.addDevice(on.user)
     on.keys.push({ id, deviceKey })
     const chance = on.chance.fork(`device ${i}`)
-    on.devices.push(startVirtualDevice({ id, deviceKey, url: on.url, chance, ...plan.device }))
+    const own = typeof plan.device === 'function' ? plan.device(i) : plan.device
+    on.devices.push(startVirtualDevice({ id, deviceKey, url: on.url, chance, ...own }))
   }
 }
 
@@ -137,9 +140,12 @@ async function openDatabase(on: Stage, kind: NonNullable<Plan['database']>): Pro
   on.cluster = started
   await started.createPostgisTemplate()
   await started.createDatabase('fault', 'with_postgis')
+  // A password that nobody asks for, unless the scenario makes the server do so.
+  const url = new URL(started.url('fault'))
+  url.password = 'of-the-hub'
   return {
     env: {
-      DATABASE_URL: started.url('fault'),
+      DATABASE_URL: url.href,
       ALZY_SECRET: 'a secret of the fault suite, thirty-two bytes or more',
     },
     query: (text, parameters) => started.query('fault', text, parameters),

@@ -1,11 +1,21 @@
 /** Processes that are stopped where they are (SIGSTOP) for a while, and a hub that is asked to end under load. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
+import { createLedger, type Ledger, type Note } from '../rig/ledger.ts'
 import { signal, stateOf } from '../rig/processes.ts'
 import { until } from '../rig/until.ts'
-import { IS_LONG, scenario } from './scenario.ts'
+import { IS_LONG, type Stage, scenario } from './scenario.ts'
 
 /** 1–30 s in the long run; the short one has no time for that. */
 const [FROZEN_MS_MIN, FROZEN_MS_MAX] = IS_LONG ? [1_000, 30_000] : [500, 2_000]
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+/** Points that a device sends which is stopped in the middle of them, a second or more. */
+const REPLAYED = 300
 /** Below them, so that it barks in some of the tries and not in others. */
 const ENV = { ALZY_WRITE_TIMEOUT_MS: IS_LONG ? '15000' : '1000' }
 
@@ -13,7 +23,7 @@ scenario(
   {
     fault: 'SIGSTOP of the hub for 1 to 30 s',
     shortFault: 'SIGSTOP of the hub for 0.5 to 2 s',
-    tries: { short: 2, long: 20 },
+    tries: { short: 2, long: 7 },
     tryMs: 60_000,
   },
   async (on) => {
@@ -35,7 +45,7 @@ scenario(
   {
     fault: 'SIGSTOP of PostgreSQL for 1 to 30 s',
     shortFault: 'SIGSTOP of PostgreSQL for 0.5 to 2 s',
-    tries: { short: 2, long: 20 },
+    tries: { short: 2, long: 7 },
     database: 'own',
     env: ENV,
     tryMs: 60_000,
@@ -54,7 +64,48 @@ scenario(
   },
 )
 
-scenario({ fault: 'SIGTERM of the hub under load', tries: { short: 3, long: 60 } }, async (on) => {
+scenario(
+  {
+    fault: 'SIGSTOP of a device for 1 to 30 s, then kill -9 of it, and all of it sent again',
+    shortFault: 'SIGSTOP of a device for 0.5 to 2 s, then kill -9 of it, and all of it sent again',
+    tries: { short: 2, long: 4 },
+    tryMs: 90_000,
+  },
+  async (on, number) => {
+    const { id, deviceKey } = await on.hub.addDevice(on.user)
+    const ledger = createLedger(id)
+    const firstMs = Date.now() - 3_600_000
+    for (let i = 0; i < REPLAYED; i++) ledger.notes.push(noteOf(firstMs + i * 100, i))
+    const replayed = (speed: string) => startReplay(on, ledger, deviceKey, speed)
+    const count = async () => {
+      const rows = await on.database.query('select 1 from points where device_id = $1', [id])
+      return rows.length
+    }
+    const device = replayed('20')
+    await until(async () => (await count()) > 10, 'the device to be under way')
+    signal(device.pid!, 'SIGSTOP')
+    await until(() => stateOf(device.pid!)?.startsWith('T'), 'the device stands still')
+    const acks = on.devices.map((other) => other.counts.acks)
+    await frozenFor(on.chance.whole(FROZEN_MS_MIN, FROZEN_MS_MAX))
+    expect(await count()).toBeLessThan(REPLAYED)
+    const haveGoneOn = () => on.devices.every((other, i) => other.counts.acks > acks[i]!)
+    await until(haveGoneOn, 'the others to have gone on')
+    on.heals()
+    const ended = once(device, 'exit')
+    signal(device.pid!, 'SIGCONT')
+    if (number % 2 === 0) {
+      signal(device.pid!, 'SIGKILL')
+      expect(await ended).toEqual([null, 'SIGKILL'])
+      // The same again, by a device that knows nothing of what was acknowledged.
+      expect(await once(replayed('0'), 'exit')).toEqual([0, null])
+    } else expect(await ended).toEqual([0, null])
+    // It ends well when all of it is acknowledged.
+    for (const note of ledger.notes) note.acknowledgedMs = Date.now()
+    on.ledgers.push(ledger)
+  },
+)
+
+scenario({ fault: 'SIGTERM of the hub under load', tries: { short: 3, long: 40 } }, async (on) => {
   const goaways = on.devices.map((device) => device.counts.goaways)
   const welcome = on.devices.filter((device) => device.isWelcome())
   expect(welcome.length).toBeGreaterThan(0)
@@ -66,6 +117,33 @@ scenario({ fault: 'SIGTERM of the hub under load', tries: { short: 3, long: 60 }
   await on.startHub()
   expect(on.devices.some((device) => device.closes.has(1012))).toBe(true)
 })
+
+/** As the player of tracks reads it from a file: no more than place and time. */
+function noteOf(recordedMs: number, i: number): Note {
+  return {
+    recordedMs,
+    values: [525_000_000 + i * 100, 134_000_000, null, null, null, null, 0],
+    sessionMs: null,
+    poison: null,
+    sent: [{ connection: 1, seq: 1, atMs: recordedMs }],
+    acknowledgedMs: null,
+    rejection: null,
+  }
+}
+
+/** The device that the project ships, in a process of its own. */
+function startReplay(on: Stage, { notes }: Ledger, deviceKey: string, speed: string): ChildProcess {
+  const folder = mkdtempSync(path.join(tmpdir(), 'alzy-replay-'))
+  const file = path.join(folder, 'track.csv')
+  const lines = notes.map(({ recordedMs, values: [lat, lng] }) =>
+    [lat / 1e7, lng / 1e7, new Date(recordedMs).toISOString()].join(','),
+  )
+  writeFileSync(file, `${['lat,lng,time', ...lines].join('\n')}\n`)
+  const args = ['replay', file, '--key', deviceKey, '--speed', speed, '--shift', 'none', '--url', on.url()]
+  const device = spawn(process.execPath, [MAIN, ...args], { stdio: 'ignore' })
+  device.once('exit', () => rmSync(folder, { recursive: true }))
+  return device
+}
 
 function frozenFor(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))

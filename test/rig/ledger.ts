@@ -28,7 +28,10 @@ export interface Op {
   sessionMs: number
   op: number
   atMs: number
+  /** As of a point. */
+  poison: number | null
   acknowledgedMs: number | null
+  rejection: number | null
 }
 
 export type Ledger = ReturnType<typeof createLedger>
@@ -134,7 +137,9 @@ function isSame(note: Note, row: Row): boolean {
 /** Ended is final (D2), so an acknowledged end has to be there whatever came afterwards. */
 function compareOps(deviceId: number, ops: Op[], ended: ReadonlySet<number>, findings: Findings): void {
   for (const op of ops) {
-    if (op.op !== ENDED || op.acknowledgedMs === null || ended.has(op.sessionMs)) continue
+    if (op.acknowledgedMs === null) continue
+    const isStored = op.op !== ENDED || ended.has(op.sessionMs)
+    if (op.rejection === op.poison && (isStored || op.poison !== null)) continue
     findings.lost += 1
     example(findings, `lost: device ${deviceId} ${JSON.stringify(op)}`)
   }

@@ -8,8 +8,12 @@ import type { Socket } from 'node:net'
 const WAITING_BYTES_MAX = 1024 * 1024
 
 interface Watcher {
-  /** How much later a chunk passes that arrives now. */
+  /** How much later a chunk passes that arrives now. One that would overtake waits for its predecessor. */
   delayMs: () => number
+  /** What passes at the most; Infinity: as much as there is. */
+  bytesPerS: () => number
+  /** How a chunk is cut for its journey. */
+  slices: (chunk: Buffer) => Buffer[]
   /** Called as a chunk arrives; returns what of it may pass when its turn comes. */
   arrived: (chunk: Buffer) => Buffer[]
   forwarded: (bytes: number) => void
@@ -22,6 +26,10 @@ export type Pipe = ReturnType<typeof createPipe>
 export function createPipe(from: Socket, to: Socket, watcher: Watcher) {
   const waiting: Item[] = []
   let waitingBytes = 0
+  /** No item is due before. */
+  let lastDueMs = 0
+  /** When the line is free again. */
+  let freeMs = 0
   let isFrozen = false
   let isAbandoned = false
   let timer: NodeJS.Timeout | null = null
@@ -42,10 +50,9 @@ export function createPipe(from: Socket, to: Socket, watcher: Watcher) {
   /** Lets bytes pass when their turn comes, and then calls. */
   function pass(chunk: Buffer, call?: () => void): void {
     if (isAbandoned) return
-    const dueMs = performance.now() + watcher.delayMs()
-    waiting.push({ dueMs, chunk })
+    for (const slice of watcher.slices(chunk)) waiting.push({ dueMs: dueFor(slice.length), chunk: slice })
     waitingBytes += chunk.length
-    if (call) waiting.push({ dueMs, call })
+    if (call) waiting.push({ dueMs: dueFor(0), call })
     if (waitingBytes > WAITING_BYTES_MAX) from.pause()
   }
 
@@ -67,8 +74,16 @@ export function createPipe(from: Socket, to: Socket, watcher: Watcher) {
 
   function queue(call: () => void): void {
     if (isAbandoned) return
-    waiting.push({ dueMs: performance.now() + watcher.delayMs(), call })
+    waiting.push({ dueMs: dueFor(0), call })
     flush()
+  }
+
+  /** When the last of so many bytes is through, if the line is taken as soon as it is free. */
+  function dueFor(bytes: number): number {
+    const nowMs = performance.now()
+    freeMs = Math.max(freeMs, nowMs) + (bytes / watcher.bytesPerS()) * 1000
+    lastDueMs = Math.max(lastDueMs, freeMs + watcher.delayMs())
+    return lastDueMs
   }
 
   function flush(): void {

@@ -13,7 +13,7 @@ import {
   readFileSync,
   rmSync,
 } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { chown, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -93,10 +93,18 @@ async function openCluster(binaries: string) {
     pause,
     resume,
     stop,
+    readFile: (name: string) => readFile(join(dataFolder, name), 'utf8'),
+    writeFile: writeOwnFile,
   }
 
-  /** Starts the server, on the same port and data as before, and waits until it answers. */
-  async function start(): Promise<void> {
+  /** A file of the data folder, such as pg_hba.conf, which the server reads as it starts or when it is told to. */
+  async function writeOwnFile(name: string, text: string): Promise<void> {
+    await writeFile(join(dataFolder, name), text)
+    if (owner) await chown(join(dataFolder, name), owner.uid, owner.gid)
+  }
+
+  /** Starts the server, on the same port and data as before, and waits until it answers. `more`: settings. */
+  async function start(more: readonly string[] = []): Promise<void> {
     if (server) return
     const log = openSync(logFile, 'a')
     const settings = [
@@ -105,6 +113,7 @@ async function openCluster(binaries: string) {
       `port=${facts.port}`,
       // In the folder, and so removed with it, even after kill9.
       'dynamic_shared_memory_type=mmap',
+      ...more,
     ]
     const command = [join(binaries, 'postgres'), '-D', dataFolder, ...settings.flatMap((s) => ['-c', s])]
     const [program, ...parameters] = [...dieWithParent(), ...command]

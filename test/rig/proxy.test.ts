@@ -223,6 +223,89 @@ test('a delay keeps the order', async () => {
   await until(() => far.heard() === 'slow fast', 'both arrive')
 })
 
+describe('a line', () => {
+  test('with jitter is late by another time for each chunk, and keeps their order', async () => {
+    await proxy.close()
+    const chances = [0.9, 0, 0.5]
+    let asked = 0
+    const port = (target.address() as AddressInfo).port
+    proxy = await startProxy({ host: '127.0.0.1', port }, { random: () => chances[asked++ % 3]! })
+    const [near, far] = await connected()
+    proxy.line({ delayMs: 10, jitterMs: 60 }, 'up')
+    const startedMs = performance.now()
+    for (const [i, word] of ['a', 'b', 'c'].entries()) {
+      near.socket.write(word)
+      await until(() => [...proxy.connections][0]!.arrived.up === i + 1, 'it has arrived at the proxy')
+    }
+    await until(() => far.heard() === 'abc', 'all arrive in order')
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(10 + 0.9 * 60 - 1)
+    expect(asked).toBeGreaterThanOrEqual(3)
+  })
+
+  test('that is narrow passes no more than it can, one way only', async () => {
+    const [near, far] = await connected()
+    proxy.line({ bytesPerS: 10_000 }, 'up')
+    const startedMs = performance.now()
+    near.socket.write('x'.repeat(2_000))
+    far.socket.write('y'.repeat(2_000_000))
+    await until(() => near.heard().length === 2_000_000, 'the wide way is through')
+    expect(far.heard().length).toBeLessThan(2_000)
+    await until(() => far.heard().length === 2_000, 'the narrow way is through')
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(199)
+  })
+
+  test('may pass single bytes, one way only', async () => {
+    const [near, far] = await connected()
+    proxy.line({ sliceBytes: 1 }, 'up')
+    near.socket.write('question')
+    await until(() => far.heard() === 'question', 'the question arrives')
+    expect(proxy.counts.pieces).toBe(8)
+    far.socket.write('answer')
+    await until(() => near.heard() === 'answer', 'the answer arrives')
+    expect(proxy.counts.pieces).toBe(9)
+    proxy.line({ sliceBytes: 3 }, 'up')
+    near.socket.write('question')
+    await until(() => far.heard() === 'questionquestion', 'the question arrives')
+    expect(proxy.counts.pieces).toBe(12)
+  })
+})
+
+describe('a connection that is half open', () => {
+  test.each(['up', 'down'] as const)('passes nothing %s, and everything the other way', async (direction) => {
+    const [near, far] = await connected()
+    await expectTalk(near, far)
+    proxy.freeze(direction)
+    const [deaf, heard] = direction === 'up' ? [far, near] : [near, far]
+    deaf.socket.write('!')
+    await until(() => heard.heard().endsWith('!'), 'the way that is open')
+    heard.socket.write('?')
+    await until(() => proxy.counts.heldBytes === 1, 'the other has swallowed it')
+    expect(deaf.heard()).not.toContain('?')
+    proxy.thaw()
+    await until(() => deaf.heard().endsWith('?'), 'it arrives')
+  })
+
+  test('may become so at an exact byte', async () => {
+    const [near, far] = await connected()
+    proxy.hook((direction) => (direction === 'up' ? { forwardBytes: 4, afterwards: 'hold-up' } : undefined))
+    near.socket.write('torn apart')
+    await until(() => far.heard() === 'torn', 'the first part arrives')
+    far.socket.write('answer')
+    await until(() => near.heard() === 'answer', 'the other way is open')
+    expect(proxy.counts).toMatchObject({ frozen: 1, heldBytes: 6 })
+  })
+
+  test('may become so because of what is said the other way', async () => {
+    const [near, far] = await connected()
+    proxy.hook((direction) => (direction === 'up' ? 'hold-down' : undefined))
+    near.socket.write('question')
+    await until(() => far.heard() === 'question', 'the question arrives')
+    far.socket.write('answer')
+    await until(() => proxy.counts.heldBytes === 6, 'the answer does not')
+    expect(near.heard()).toBe('')
+  })
+})
+
 test('a target that is not there is counted and ends the connection', async () => {
   target.close()
   const near = peer(connect(proxy.port, proxy.host))

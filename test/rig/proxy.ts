@@ -1,5 +1,5 @@
 /**
- * A TCP proxy that breaks connections on purpose: cut, freeze, refuse or delay, at any time or at an exact moment
+ * A TCP proxy that breaks connections on purpose: cut, freeze, refuse, delay, narrow or slice, at any time or at an exact moment
  * of whatever is spoken. It counts what it did, so that a test can tell that the fault happened. It understands
  * nothing of what passes through.
  */
@@ -19,7 +19,20 @@ export type CutKind = 'fin' | 'rst'
  * (none by default), and then cut the connection or freeze it with the rest of the chunk held back. A reset may
  * overtake bytes that passed just before it, as it may in life.
  */
-export type Action = 'drop' | CutKind | 'hold' | { forwardBytes: number; afterwards: CutKind | 'hold' }
+export type Action = 'drop' | Ending | { forwardBytes: number; afterwards: Ending }
+
+/** `hold-up` and `hold-down` freeze one direction, and the other goes on: a connection that is half open. */
+export type Ending = CutKind | 'hold' | `hold-${Direction}`
+
+/** What a line is like, each way or both. */
+export interface Line {
+  delayMs?: number
+  /** So much more at the most, another time for each chunk. */
+  jitterMs?: number
+  bytesPerS?: number
+  /** So many bytes at the most in one piece. */
+  sliceBytes?: number
+}
 
 export type OnData = (direction: Direction, chunk: Buffer, connection: Connection) => Action | undefined
 
@@ -29,9 +42,11 @@ export interface Connection {
   /** Bytes that arrived from either side; those of them that were passed on are in `forwarded`. */
   arrived: Record<Direction, number>
   forwarded: Record<Direction, number>
+  /** Either way. */
   readonly isFrozen: boolean
   cut: (kind: CutKind) => void
-  freeze: () => void
+  /** One way, or both. */
+  freeze: (direction?: Direction) => void
   thaw: () => void
 }
 
@@ -45,18 +60,29 @@ export interface Counts {
   /** Bytes that arrived while their connection was frozen: the proof that somebody met the black hole. */
   heldBytes: number
   droppedBytes: number
+  /** Pieces that were passed on. */
+  pieces: number
 }
 
 export type FaultProxy = Awaited<ReturnType<typeof startProxy>>
 
 /** Listens on 127.0.0.1, on a free port. Whoever starts it closes it. */
-export async function startProxy(target: Target, options: { onData?: OnData } = {}) {
+export async function startProxy(target: Target, options: { onData?: OnData; random?: () => number } = {}) {
   const connections = new Set<Connection>()
   const sockets = new Set<Socket>()
-  const counts: Counts = { accepted: 0, targetFailed: 0, cut: 0, frozen: 0, heldBytes: 0, droppedBytes: 0 }
+  const counts: Counts = {
+    accepted: 0,
+    targetFailed: 0,
+    cut: 0,
+    frozen: 0,
+    heldBytes: 0,
+    droppedBytes: 0,
+    pieces: 0,
+  }
   let onData: OnData | null = options.onData ?? null
-  let delayMs = 0
-  let isFrozen = false
+  const random = options.random ?? Math.random
+  let lines: Record<Direction, Line> = { up: {}, down: {} }
+  const frozen = new Set<Direction>()
   let server: Server | null = await listening(0)
   const port = (server.address() as AddressInfo).port
 
@@ -72,6 +98,7 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
     refuse,
     accept,
     delay,
+    line,
     hook,
     close,
   }
@@ -83,15 +110,15 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
     return open.length
   }
 
-  /** From now on nothing passes, in any connection, old or new, and neither side is told. */
-  function freeze(): void {
-    isFrozen = true
-    for (const connection of connections) connection.freeze()
+  /** From now on nothing passes, one way or both, in any connection, old or new, and neither side is told. */
+  function freeze(direction?: Direction): void {
+    for (const way of direction === undefined ? BOTH : [direction]) frozen.add(way)
+    for (const connection of connections) connection.freeze(direction)
   }
 
   /** Everything held back passes, in order, the ends of connections included. */
   function thaw(): void {
-    isFrozen = false
+    frozen.clear()
     for (const connection of connections) connection.thaw()
   }
 
@@ -109,7 +136,12 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
 
   /** Every chunk that arrives from now on passes so much later, in order. */
   function delay(ms: number): void {
-    delayMs = ms
+    line({ delayMs: ms })
+  }
+
+  /** What lines are like for the chunks that arrive from now on, one way or both; {}: as good as can be. */
+  function line(like: Line, direction?: Direction): void {
+    lines = direction === undefined ? { up: like, down: like } : { ...lines, [direction]: like }
   }
 
   /** Called with every chunk that arrives at a connection that is not frozen; null: no more. */
@@ -137,14 +169,14 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
     const number = counts.accepted
     const arrived = { up: 0, down: 0 }
     const forwarded = { up: 0, down: 0 }
-    let connectionFrozen = false
+    const frozenHere = new Set<Direction>()
     const pipes: Record<Direction, Pipe> = { up: pipe('up', near, far), down: pipe('down', far, near) }
     const connection: Connection = {
       number,
       arrived,
       forwarded,
       get isFrozen() {
-        return connectionFrozen
+        return frozenHere.size > 0
       },
       cut: cutThis,
       freeze: freezeThis,
@@ -162,14 +194,17 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
       sockets.add(socket)
       socket.once('close', () => forget(socket))
     }
-    if (isFrozen) freezeThis()
+    for (const direction of frozen) freezeThis(direction)
 
     function pipe(direction: Direction, from: Socket, to: Socket): Pipe {
       return createPipe(from, to, {
-        delayMs: () => delayMs,
+        delayMs: () => (lines[direction].delayMs ?? 0) + (lines[direction].jitterMs ?? 0) * random(),
+        bytesPerS: () => lines[direction].bytesPerS ?? Number.POSITIVE_INFINITY,
+        slices: (chunk) => sliced(chunk, lines[direction].sliceBytes),
         arrived: (chunk) => judge(direction, chunk),
         forwarded: (bytes) => {
           forwarded[direction] += bytes
+          counts.pieces += 1
         },
       })
     }
@@ -177,8 +212,9 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
     /** Returns what of a chunk is to be queued, and queues the fault that a hook asks for in front of it. */
     function judge(direction: Direction, chunk: Buffer): Buffer[] {
       arrived[direction] += chunk.length
-      const action = connectionFrozen ? undefined : onData?.(direction, chunk, connection)
-      if (connectionFrozen) counts.heldBytes += chunk.length
+      const isHeld = frozenHere.has(direction)
+      const action = isHeld ? undefined : onData?.(direction, chunk, connection)
+      if (isHeld) counts.heldBytes += chunk.length
       if (action === undefined) return [chunk]
       if (action === 'drop') {
         counts.droppedBytes += chunk.length
@@ -187,10 +223,15 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
       const { forwardBytes, afterwards } =
         typeof action === 'string' ? { forwardBytes: 0, afterwards: action } : action
       const [before, rest] = [chunk.subarray(0, forwardBytes), chunk.subarray(forwardBytes)]
-      pipes[direction].pass(before, () => (afterwards === 'hold' ? freezeThis() : cutThis(afterwards)))
-      if (afterwards !== 'hold') return []
-      counts.heldBytes += rest.length
+      pipes[direction].pass(before, () => endBy(afterwards))
+      if (afterwards === 'fin' || afterwards === 'rst') return []
+      if (afterwards !== `hold-${opposite(direction)}`) counts.heldBytes += rest.length
       return [rest]
+    }
+
+    function endBy(ending: Ending): void {
+      if (ending === 'fin' || ending === 'rst') cutThis(ending)
+      else freezeThis(ending === 'hold' ? undefined : ending === 'hold-up' ? 'up' : 'down')
     }
 
     function cutThis(kind: CutKind): void {
@@ -203,15 +244,17 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
       }
     }
 
-    function freezeThis(): void {
-      if (connectionFrozen) return
-      connectionFrozen = true
-      counts.frozen += 1
-      for (const pipe of [pipes.up, pipes.down]) pipe.freeze()
+    function freezeThis(direction?: Direction): void {
+      const ways = (direction === undefined ? BOTH : [direction]).filter((way) => !frozenHere.has(way))
+      if (ways.length > 0) counts.frozen += 1
+      for (const way of ways) {
+        frozenHere.add(way)
+        pipes[way].freeze()
+      }
     }
 
     function thawThis(): void {
-      connectionFrozen = false
+      frozenHere.clear()
       for (const pipe of [pipes.up, pipes.down]) pipe.thaw()
     }
 
@@ -220,6 +263,19 @@ export async function startProxy(target: Target, options: { onData?: OnData } = 
       if (!sockets.has(near) && !sockets.has(far)) connections.delete(connection)
     }
   }
+}
+
+const BOTH = ['up', 'down'] as const
+
+function opposite(direction: Direction): Direction {
+  return direction === 'up' ? 'down' : 'up'
+}
+
+function sliced(chunk: Buffer, sliceBytes = Number.POSITIVE_INFINITY): Buffer[] {
+  if (chunk.length <= sliceBytes) return [chunk]
+  return Array.from({ length: Math.ceil(chunk.length / sliceBytes) }, (_, i) =>
+    chunk.subarray(i * sliceBytes, (i + 1) * sliceBytes),
+  )
 }
 
 /** Says goodbye and hears out the other side: a socket that is closed on unread bytes would send a reset. */

@@ -16,12 +16,16 @@ export interface VirtualDeviceOptions {
   chance: Chance
   /** How long it waits after it recorded a frame, and how many points it puts into one. */
   pace?: { everyMs: readonly [number, number]; points: readonly [number, number] }
+  /** Records so many points more for each that is acknowledged, until so many wait: more than any hub can take. */
+  overload?: { times: number; waitingPointsMax: number }
   /** The 30 s of D5. */
   silenceMs?: number
   /** The waits between connections are the protocol's, only shorter. */
   reconnect?: { baseMs: number; capMs: number; replacedMs: number }
   /** Makes some points of a frame such that the hub has to reject them, and says the reason. */
   poison?: (chance: Chance) => { values: Values; reason: number } | null
+  /** Why the hub has to reject whatever is of this time. */
+  refusalOf?: (ms: number) => number | null
   /** The device's own clock. */
   now?: () => number
 }
@@ -78,7 +82,8 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
     isWelcome: () => limits !== null,
     /** Everything recorded so far is acknowledged. */
     isSettled: () => outbox.length === 0 && flight.length === 0,
-    unsettled: () => outbox.length + flight.length,
+    /** It has something to send and may not: the window is full, or it was told to pause. */
+    isHeldBack: () => limits !== null && outbox.length > 0 && !maySend(outbox[0]!),
     pauseRecording,
     goOnRecording,
     /** Ends the connection without a word, as a machine that crashed; it reconnects. */
@@ -91,12 +96,26 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
   }
 
   function record(): void {
+    recordFrame()
+    pump()
+    if (isRecording) recordLater()
+  }
+
+  /** Returns how many points it holds. */
+  function recordFrame(): number {
     if (chance.yes(0.02)) changeSession()
     const notes = Array.from({ length: chance.whole(...pace.points) }, recordPoint)
     ledger.notes.push(...notes)
     outbox.push({ notes, op: null })
-    pump()
-    if (isRecording) recordLater()
+    return notes.length
+  }
+
+  function recordAhead(acknowledgedPoints: number): void {
+    if (options.overload === undefined || !isRecording) return
+    const { times, waitingPointsMax } = options.overload
+    const room = waitingPointsMax - outbox.reduce((sum, { notes }) => sum + (notes?.length ?? 0), 0)
+    let due = Math.min(room, times * acknowledgedPoints)
+    while (due > 0) due -= recordFrame()
   }
 
   function recordPoint(): Note {
@@ -106,7 +125,7 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
       recordedMs: lastRecordedMs,
       values: poisoned?.values ?? randomValues(chance),
       sessionMs,
-      poison: poisoned?.reason ?? null,
+      poison: options.refusalOf?.(lastRecordedMs) ?? poisoned?.reason ?? null,
       sent: [],
       acknowledgedMs: null,
       rejection: null,
@@ -121,7 +140,15 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
   }
 
   function announce(op: number): void {
-    const noted = { sessionMs: sessionMs!, op, atMs: lastRecordedMs, acknowledgedMs: null }
+    const poison = options.refusalOf?.(lastRecordedMs) ?? null
+    const noted: Op = {
+      sessionMs: sessionMs!,
+      op,
+      atMs: lastRecordedMs,
+      poison,
+      acknowledgedMs: null,
+      rejection: null,
+    }
     ledger.ops.push(noted)
     outbox.push({ notes: null, op: noted })
   }
@@ -208,18 +235,22 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
     answeredMs = performance.now()
     for (const [seqOfFrame, index, reason] of rejected ?? []) reject(seqOfFrame, index, reason)
     const atMs = Date.now()
+    let points = 0
     while (flight.length > 0 && flight[0]!.seq <= upTo) {
       const { item } = flight.shift()!
+      points += item.notes?.length ?? 0
       for (const note of item.notes ?? []) note.acknowledgedMs ??= atMs
       if (item.op !== null) item.op.acknowledgedMs ??= atMs
     }
+    recordAhead(points)
     if (upTo > seq) refusals.push(`ACK of ${upTo} when ${seq} was the last frame`)
   }
 
   function reject(seqOfFrame: number, index: number, reason: number): void {
-    const notes = flight.find((one) => one.seq === seqOfFrame)?.item.notes
-    if (notes === undefined || notes === null) refusals.push(`rejected ${seqOfFrame} ${index} ${reason}`)
-    else for (const note of index < 0 ? notes : [notes[index]!]) note.rejection = reason
+    const item = flight.find((one) => one.seq === seqOfFrame)?.item
+    if (item === undefined) refusals.push(`rejected ${seqOfFrame} ${index} ${reason}`)
+    else if (item.op !== null) item.op.rejection = reason
+    else for (const note of index < 0 ? item.notes : [item.notes[index]!]) note.rejection = reason
   }
 
   function paused(retryAfterMs: number): void {
@@ -238,16 +269,19 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
   function pump(): void {
     while (limits !== null && socket?.isOpen() && outbox.length > 0) {
       const item = outbox[0]!
-      if (item.notes !== null && (isLeaving || performance.now() < pausedUntilMs)) return
-      const cost = item.notes?.length ?? 1
-      const held = flight.reduce((sum, one) => sum + one.cost, 0)
-      if (held + cost > limits.windowPoints) return
+      if (!maySend(item)) return
       outbox.shift()
       seq += chance.yes(0.1) ? 2 : 1
       if (flight.length === 0) answeredMs = performance.now()
-      flight.push({ seq, item, cost })
+      flight.push({ seq, item, cost: costOf(item) })
       socket.send(item.op === null ? pointsOf(item.notes) : sessionOf(item.op))
     }
+  }
+
+  function maySend(item: Item): boolean {
+    if (item.notes !== null && (isLeaving || performance.now() < pausedUntilMs)) return false
+    const held = flight.reduce((sum, { cost }) => sum + cost, 0)
+    return held + costOf(item) <= limits!.windowPoints
   }
 
   function pointsOf(notes: readonly Note[]): unknown[] {
@@ -312,6 +346,10 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
     clearTimeout(connecting)
     wakeUp()
   }
+}
+
+function costOf(item: Item): number {
+  return item.notes?.length ?? 1
 }
 
 type Rejection = [seq: number, index: number, reason: number]

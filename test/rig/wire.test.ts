@@ -103,6 +103,18 @@ test('terminate resets the connection', async () => {
   expect((await device.closed).code).toBe(1006)
 })
 
+test.each([
+  ['reads', false],
+  ['has stopped reading', true],
+])('terminate ends a socket that %s while the other side closes it', async (_, isPaused) => {
+  const device = await openDevice(url)
+  if (isPaused) device.pause()
+  say([85, 'x'.repeat(8 * 1024 * 1024)])
+  hub.close(4409, 'replaced')
+  device.terminate()
+  expect([4409, 1006]).toContain((await device.closed).code)
+})
+
 test('a viewer that pauses hears nothing until it resumes', async () => {
   const viewer = await openViewer(url)
   viewer.pause()
