@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openConnection } from '../../src/store/connection.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { createPostgres, type TestDatabase } from '../rig/kinds.ts'
-import { ACK, BACKFILLED, LIVE, PAUSE, PING, PONG, pointsFrame, SNAP, SUB } from '../rig/points.ts'
+import { ACK, BACKFILLED, GOAWAY, LIVE, PAUSE, PING, PONG, pointsFrame, SNAP, SUB } from '../rig/points.ts'
 import { postgresMissing } from '../rig/sharedPostgres.ts'
 import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 
@@ -14,7 +14,7 @@ describe.skipIf(postgresMissing !== null)(`a store that lets one wait ${postgres
   beforeAll(async () => {
     database = await createPostgres()
     // Waiting for a lock must not yet be an absence of the database.
-    const env = { ALZY_PAUSE_AFTER_MS: '500', ALZY_WRITE_TIMEOUT_MS: '120000' }
+    const env = { ALZY_PAUSE_AFTER_MS: '500', ALZY_WRITE_TIMEOUT_MS: '120000', ALZY_SHUTDOWN_MS: '60000' }
     hub = await startHub({ database, env })
   })
   afterAll(async () => {
@@ -47,6 +47,25 @@ describe.skipIf(postgresMissing !== null)(`a store that lets one wait ${postgres
     expect((await socket.ack(1)).seq).toBe(1)
     await viewer.next(BACKFILLED)
     for (const one of [socket, viewer]) await one.close()
+  })
+
+  test('gets all the time there is from a hub that is told to stop: what it took is acknowledged before the close', async () => {
+    const socket = await welcomedDevice(hub.ws, await hub.addDevice(await hub.addUser()))
+    const release = await lockPoints(database)
+    let ended: ReturnType<TestHub['end']>
+    try {
+      socket.send(pointsFrame(1, Date.now()))
+      socket.send([PING, 1])
+      await socket.next(PONG)
+      ended = hub.end('SIGTERM')
+      await socket.next(GOAWAY)
+      expect(socket.frames.filter(([type]) => type === ACK)).toEqual([])
+    } finally {
+      await release()
+    }
+    expect((await socket.closed).code).toBe(1012)
+    expect((await socket.ack(1)).seq).toBe(1)
+    expect(await ended).toBe(0)
   })
 })
 

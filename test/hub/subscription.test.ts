@@ -22,6 +22,10 @@ test('a viewer that narrows its subscription hears no more of the others, and ea
   const [kept, left] = [await hub.addDevice(user), await hub.addDevice(user)]
   const sockets = [await welcomedDevice(hub.ws, kept), await welcomedDevice(hub.ws, left)] as const
   const viewer = await welcomedViewer(hub.ws, { token: user.token })
+  // Somebody else goes on with all of them: else nobody would be told, whoever has left.
+  const other = await welcomedViewer(hub.ws, { token: user.token })
+  other.send([SUB])
+  await other.next(SNAP)
   const told = () => viewer.frames.filter(([type]) => type === LIVE).map(([, deviceId]) => deviceId)
   viewer.send([SUB])
   await viewer.next(SNAP)
@@ -38,7 +42,9 @@ test('a viewer that narrows its subscription hears no more of the others, and ea
   await viewer.next(LIVE)
   await sockets[0].ack(1)
   sockets[0].send(pointsFrame(2, nowMs + 1))
+  for (let i = 0; i < 4; i++) await other.next(LIVE)
   await viewer.next(LIVE)
   expect(told()).toEqual([left.id, kept.id, kept.id])
-  for (const one of [...sockets, viewer]) await one.close()
+  expect(other.frames.filter(([type]) => type === LIVE).length).toBe(4)
+  for (const one of [...sockets, viewer, other]) await one.close()
 })

@@ -130,8 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'const isFlushed = (await writer?.stop(limits.shutdownMs)) ?? true',
     replace:
       'devices.closeAll(CLOSE.restart); const isFlushed = (await writer?.stop(limits.shutdownMs)) ?? true',
-    tests: ['hub/life.test.ts'],
-    named: 'postgresql.*told to stop under load',
+    tests: ['hub/pause.test.ts'],
   },
 
   // Windows and order
@@ -337,8 +336,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'api/caller.ts',
     search: "throw new Problem(403, 'the token of a share is for /v1/live alone')",
     replace: 'return { user: null, isAdmin: true }',
-    tests: ['hub/shares.test.ts'],
-    named: 'postgresql.*opens the live socket and nothing else',
+    tests: ['hub/credentialsRoutes.test.ts'],
   },
   {
     breaks: 'a device that is deleted stays live',
