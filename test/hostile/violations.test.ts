@@ -17,7 +17,8 @@ afterAll(async () => {
   await database?.drop()
 })
 
-test.each(VIOLATIONS)('$name', async (violation) => {
+// Together: some end only by a deadline of the server.
+test.concurrent.each(VIOLATIONS)('$name', async (violation) => {
   const socket = await openRawSocket(hub.port)
   try {
     expect(await outcomeOf(socket, violation)).toEqual(violation.outcome)
@@ -26,7 +27,7 @@ test.each(VIOLATIONS)('$name', async (violation) => {
   }
 })
 
-test('a second request behind one that waits, and bytes behind a request, harm nobody', async () => {
+test.concurrent('a second request behind one that waits, and bytes behind a request, harm nobody', async () => {
   const request = 'GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n'
   const pipelined = await openRawSocket(hub.port)
   pipelined.write(request.repeat(50))
@@ -38,7 +39,7 @@ test('a second request behind one that waits, and bytes behind a request, harm n
   eager.destroy()
 })
 
-test('a head that never ends is ended by the hub', async () => {
+test.concurrent('a head that never ends is ended by the hub', async () => {
   const socket = await openRawSocket(hub.port)
   socket.write('GET /v1/device HTTP/1.1\r\n')
   const drip = setInterval(() => socket.write('X: x\r\n'), 500)

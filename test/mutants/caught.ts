@@ -63,10 +63,10 @@ function testsOf(mutants: readonly Mutant[]): { failed: string[]; passed: string
   const broken = testResults.filter(
     (file) => file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed'),
   )
-  return {
-    passed: namesOf('passed'),
-    failed: [...namesOf('failed'), ...broken.map(({ name, message }) => `${name}: ${message}`)],
-  }
+  const failed = [...namesOf('failed'), ...broken.map(({ name, message }) => `${name}: ${message}`)]
+  // Of tests that run together the report may lack the one whose failure ended them all.
+  if (failed.length === 0 && ran.status !== 0) failed.push(`a run that ended with ${ran.status}`)
+  return { passed: namesOf('passed'), failed }
 }
 
 interface Report {

@@ -371,6 +371,14 @@ export const MUTANTS: readonly Mutant[] = [
     named: 'postgresql.*refused at the door',
   },
   {
+    breaks: 'any version of WebSocket will do',
+    file: 'sockets/server.ts',
+    search: "return isUpgrade && req.getHeader('sec-websocket-version') === WEBSOCKET_VERSION",
+    replace: 'return isUpgrade',
+    tests: ['hostile/violations.test.ts'],
+    named: 'version (8|14)',
+  },
+  {
     breaks: 'a wrong key of a known device is welcome',
     file: 'admission.ts',
     search: 'return isKeyHash(keyHash, access?.keyHash ?? null) && access!.isActive',
