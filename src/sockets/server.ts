@@ -46,6 +46,7 @@ export interface ServerOptions {
 }
 
 export const RETRY_AFTER_S = 10
+const WEBSOCKET_VERSION = '13'
 
 /** What uWebSockets.js carries for each socket: where it came from until it is open, then its seat. */
 interface Carried<State> {
@@ -118,7 +119,7 @@ export function createServer(options: ServerOptions) {
     })
     // A GET that is no WebSocket handshake comes here.
     app.any(route.path, (res) => {
-      guard(res, () => refuse(res, '426 Upgrade Required', { Upgrade: 'websocket' }))
+      guard(res, () => refuseOther(res))
     })
   }
 
@@ -133,6 +134,7 @@ export function createServer(options: ServerOptions) {
     req: HttpRequest,
     context: us_socket_context_t,
   ): void {
+    if (!isHandshake(req)) return refuseOther(res)
     const origin = req.getHeader('origin')
     const offered = req.getHeader('sec-websocket-protocol').split(',')
     const visitor = visitors.read(res, req)
@@ -178,6 +180,10 @@ export function createServer(options: ServerOptions) {
       for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
       res.end()
     })
+  }
+
+  function refuseOther(res: HttpResponse): void {
+    refuse(res, '426 Upgrade Required', { Upgrade: 'websocket', 'Sec-WebSocket-Version': WEBSOCKET_VERSION })
   }
 
   /** A throw before an answer would abort the process. */
@@ -253,6 +259,13 @@ export function createServer(options: ServerOptions) {
     published = []
     app.close()
   }
+}
+
+/** uWebSockets.js looks at the key alone, and would answer versions that it does not speak. */
+function isHandshake(req: HttpRequest): boolean {
+  const protocols = req.getHeader('upgrade').toLowerCase().split(',')
+  const isUpgrade = protocols.some((name) => name.trim() === 'websocket')
+  return isUpgrade && req.getHeader('sec-websocket-version') === WEBSOCKET_VERSION
 }
 
 function createApp(tls: ServerOptions['tls']) {

@@ -155,8 +155,13 @@ export function valueByOfficial(bytes: Uint8Array): Value {
     mapKeyConverter: () => 'key',
     extensionCodec: { tryToEncode: () => null, decode: () => OTHER },
   }
+  const value = decodeOfficial(bytes, options)
   // Text is decoded leniently, so whether it is UTF-8 is judged on the bytes of a second run.
-  return paired(decodeOfficial(bytes, options), decodeOfficial(bytes, { ...options, rawStrings: true }))
+  return paired(value, hasText(value) ? decodeOfficial(bytes, { ...options, rawStrings: true }) : value)
+}
+
+function hasText(value: unknown): boolean {
+  return typeof value === 'string' || (Array.isArray(value) && value.some(hasText))
 }
 
 function paired(value: unknown, withRawText: unknown): Value {

@@ -1,0 +1,101 @@
+/**
+ * Whether the suite notices what it is there for: each mutant is built into a copy of the tree, and one of its tests has
+ * to fail. Without a mutant all of them pass, or that would prove nothing.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { MUTANTS, type Mutant } from './mutants.ts'
+import { plant } from './patch.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const PARTS = ['src', 'test', 'sql', 'dist', 'package.json', 'tsconfig.json']
+let copy = ''
+
+beforeAll(() => {
+  copy = mkdtempSync(path.join(os.tmpdir(), 'alzy-mutants-'))
+  for (const part of PARTS) cpSync(path.join(ROOT, part), path.join(copy, part), { recursive: true })
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'))
+})
+afterAll(() => rmSync(copy, { recursive: true, force: true }))
+
+test.each(MUTANTS)('$breaks', (mutant) => {
+  const remove = plant(copy, mutant)
+  try {
+    const built = npx('node_modules/typescript/bin/tsc', ['-p', 'src'])
+    expect(built.stdout, 'a mutant that does not build counts for nothing').toBe('')
+    expect(built.status).toBe(0)
+    expect(testsOf([mutant]).failed, `it survives ${mutant.tests.join(', ')}`).not.toEqual([])
+  } finally {
+    remove()
+  }
+})
+
+// Last, so that the copy is built as it was.
+test('without a mutant the same tests pass', () => {
+  expect(npx('node_modules/typescript/bin/tsc', ['-p', 'src']).status).toBe(0)
+  const whole = MUTANTS.filter(({ named }) => named === undefined)
+  expect(testsOf(whole).failed).toEqual([])
+  const parts = MUTANTS.filter(({ named }) => named !== undefined)
+  const { failed, passed } = testsOf(parts)
+  expect(failed).toEqual([])
+  for (const { breaks, named } of parts) {
+    expect(passed.filter((name) => new RegExp(named!).test(name)).length, breaks).toBeGreaterThan(0)
+  }
+})
+
+/** The full names of the tests of these mutants, and a file that failed as a whole. */
+function testsOf(mutants: readonly Mutant[]): { failed: string[]; passed: string[] } {
+  const files = [...new Set(mutants.flatMap(({ tests }) => tests.map((file) => `test/${file}`)))]
+  const isAll = mutants.some(({ named }) => named === undefined)
+  const named = isAll ? [] : ['-t', mutants.map((mutant) => `(${mutant.named})`).join('|')]
+  const report = path.join(copy, 'report.json')
+  rmSync(report, { force: true })
+  const config = ['--config', 'test/mutants/copy.config.ts', '--outputFile', report]
+  const ran = npx('node_modules/vitest/vitest.mjs', ['run', ...config, ...named, ...files])
+  const { testResults } = JSON.parse(readReport(report, ran.stderr)) as Report
+  const results = testResults.flatMap(({ assertionResults }) => assertionResults)
+  const namesOf = (status: string) =>
+    results.filter((one) => one.status === status).map((one) => one.fullName)
+  const broken = testResults.filter(
+    (file) => file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed'),
+  )
+  const failed = [...namesOf('failed'), ...broken.map(({ name, message }) => `${name}: ${message}`)]
+  // Of tests that run together the report may lack the one whose failure ended them all.
+  if (failed.length === 0 && ran.status !== 0) failed.push(`a run that ended with ${ran.status}`)
+  return { passed: namesOf('passed'), failed }
+}
+
+interface Report {
+  testResults: {
+    name: string
+    status: string
+    message: string
+    assertionResults: { fullName: string; status: string }[]
+  }[]
+}
+
+function readReport(file: string, stderr: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    throw new Error(`the tests did not run: ${stderr}`)
+  }
+}
+
+/** A program of the copy, behind everything else that wants the processor. */
+function npx(program: string, args: readonly string[]) {
+  const given = {
+    ...process.env,
+    MUTANTS_POSTGRES: JSON.stringify(inject('postgres')),
+    MUTANTS_TEMPLATE: inject('embeddedTemplate'),
+  }
+  // A run inside of a run would take itself for a worker.
+  const env = Object.fromEntries(
+    Object.entries(given).filter(([name]) => !/^(VITEST|NODE_ENV|TEST$)/.test(name)),
+  )
+  return spawnSync('nice', [process.execPath, program, ...args], { cwd: copy, encoding: 'utf8', env })
+}

@@ -1,0 +1,15 @@
+/** Mutants, one at a time: each is built into a copy of the tree, and its tests have to fail there. */
+import { defineConfig } from 'vitest/config'
+import usual from '../vitest.config.ts'
+
+export default defineConfig({
+  ...usual,
+  test: {
+    ...usual.test,
+    include: ['test/mutants/caught.ts'],
+    maxWorkers: 1,
+    reporters: ['verbose'],
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
+  },
+})
