@@ -19,7 +19,7 @@ const RETENTION = {
   // Few, so that there are many statements between which the writer has its turn.
   ALZY_RETENTION_ROWS_MAX: '7',
 }
-const [START, END] = [0, 3]
+const [START, PAUSED, END] = [0, 1, 3]
 
 /** Frames of one device; each resolves with what was rejected, once it is acknowledged. */
 async function sender(hub: TestHub, device: { deviceKey: string }) {
@@ -56,11 +56,14 @@ describeOnEachDatabase('retention', { ALZY_SESSION_SWEEP_MS: '200' }, (on) => {
     const user = await on.hub.addUser()
     const [old, busy] = [await on.hub.addDevice(user, 'Old'), await on.hub.addDevice(user, 'Busy')]
     const quiet = await on.hub.addDevice(user, 'Quiet')
-    const [ended, running] = [now - 20 * DAY_MS, now - 15 * DAY_MS]
+    const [ended, empty, running] = [now - 20 * DAY_MS, now - 18 * DAY_MS, now - 15 * DAY_MS]
     const past = await sender(on.hub, old)
     await past.send((seq) => [SESSION, seq, ended, START, ended])
     for (let i = 0; i < 5; i++) await past.send((seq) => pointsFrame(seq, ended + i * HOUR_MS, 40, ended))
     await past.send((seq) => [SESSION, seq, ended, END, ended + 5 * HOUR_MS])
+    // It has no points, but goes on: somebody paused it an hour ago.
+    await past.send((seq) => [SESSION, seq, empty, START, empty])
+    await past.send((seq) => [SESSION, seq, empty, PAUSED, now - HOUR_MS])
     await past.send((seq) => [SESSION, seq, running, START, running])
     await past.send((seq) => pointsFrame(seq, running, 40, running))
     await past.send((seq) => pointsFrame(seq, now - DAY_MS, 40, running))
@@ -113,7 +116,10 @@ describeOnEachDatabase('retention', { ALZY_SESSION_SWEEP_MS: '200' }, (on) => {
        where device_id <> $1::int order by id`,
       [busy.id],
     )
-    expect(sessions).toEqual([{ id: old.id, started: running }])
+    expect(sessions).toEqual([
+      { id: old.id, started: empty },
+      { id: old.id, started: running },
+    ])
     expect(await on.rows('select count(*)::int as count from rejected_points')).toEqual([{ count: 0 }])
   }, 180_000)
 
