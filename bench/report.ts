@@ -24,6 +24,9 @@ export interface Outcome {
   /** One entry for each combination that was measured. */
   results: Record<string, unknown>[]
   reference: unknown
+  /** What people would use instead, in the same run, and which of it could not be had. */
+  peers?: Record<string, unknown>[]
+  notMeasured?: string[]
   /** Hub to reference, of the least favourable result that the scenario's goal is about. */
   ratio: number
 }
@@ -66,7 +69,7 @@ export function tell(message: string): void {
 
 /** Prints the line and appends it to the results of the scenario. */
 export function report(outcome: Outcome): void {
-  const { scenario, postgres, parameters, results, reference, ratio } = outcome
+  const { scenario, postgres, parameters, results, reference, peers, notMeasured, ratio } = outcome
   const line = JSON.stringify({
     scenario,
     at: new Date().toISOString(),
@@ -75,6 +78,8 @@ export function report(outcome: Outcome): void {
     parameters,
     results,
     reference,
+    peers,
+    notMeasured,
     ratio: rounded(ratio),
   })
   mkdirSync(RESULTS_DIRECTORY, { recursive: true })
