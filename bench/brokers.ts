@@ -4,12 +4,13 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../test/rig/ports.ts'
+import { processCpuMs } from './processes.ts'
 
 export type BrokerName = 'mosquitto' | 'nats-server'
 
@@ -22,8 +23,6 @@ export interface Broker {
 
 const START_MS_MAX = 10_000
 const RETRY_MS = 20
-/** Linux counts processor time in hundredths of a second. */
-const TICK_MS = 10
 const FOLDERS = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin']
 
 /** Where there is no such program, says so: a sentence for the report. */
@@ -115,10 +114,4 @@ function versionOf(program: string, name: BrokerName): string {
       .split('\n')[0]!
       .trim()
   }
-}
-
-/** Processor time that a process has used, in all its threads, from /proc. */
-export function processCpuMs(pid: number): number {
-  const afterName = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(afterName[11]) + Number(afterName[12])) * TICK_MS
 }
