@@ -21,8 +21,8 @@ export interface Databases {
   kind: 'postgresql' | 'embedded'
   /** Settings of a hub that uses this run's database. */
   hubEnv: Record<string, string>
-  /** One connection to the other database, made by the hub's own code. */
-  openReference: () => Promise<Connection>
+  /** The other database, by the hub's own code, over one connection or several; embedded, it is always one. */
+  openReference: (connections?: number) => Promise<Connection>
   /** Forgets all points and flushes what was written, so that every round finds the same. Embedded: does nothing. */
   empty: () => Promise<void>
   close: () => Promise<void>
@@ -46,7 +46,7 @@ async function openServerPair(folder: string): Promise<Databases> {
   return {
     kind: 'postgresql',
     hubEnv: { DATABASE_URL: cluster.url('hub'), ALZY_DATA_DIR: folder },
-    openReference: async () => connect({ url: cluster.url('reference') }),
+    openReference: async (connections) => connect({ url: cluster.url('reference') }, connections),
     empty: async () => {
       for (const name of names) await cluster.query(name, 'truncate points')
       await cluster.query('postgres', 'checkpoint')
@@ -82,10 +82,10 @@ async function migrate(env: Record<string, string>): Promise<void> {
   })
 }
 
-function connect(target: Target): Connection {
+function connect(target: Target, connections = 1): Connection {
   return openConnection(target, {
     name: 'bench',
-    connections: 1,
+    connections,
     timeoutMs: STATEMENT_TIMEOUT_MS,
     onNotice: () => {},
   })
