@@ -23,6 +23,8 @@ export interface Databases {
   hubEnv: Record<string, string>
   /** The other database, by the hub's own code, over one connection or several; embedded, it is always one. */
   openReference: (connections?: number) => Promise<Connection>
+  /** Where the other database is; null where nobody but one process can reach it. */
+  referenceUrl: string | null
   /** Forgets all points and flushes what was written, so that every round finds the same. Embedded: does nothing. */
   empty: () => Promise<void>
   close: () => Promise<void>
@@ -47,6 +49,7 @@ async function openServerPair(folder: string): Promise<Databases> {
     kind: 'postgresql',
     hubEnv: { DATABASE_URL: cluster.url('hub'), ALZY_DATA_DIR: folder },
     openReference: async (connections) => connect({ url: cluster.url('reference') }, connections),
+    referenceUrl: cluster.url('reference'),
     empty: async () => {
       for (const name of names) await cluster.query(name, 'truncate points')
       await cluster.query('postgres', 'checkpoint')
@@ -70,6 +73,7 @@ async function openEmbeddedPair(folder: string): Promise<Databases> {
       closeReference = embedded.close
       return connect({ socketPath: embedded.socketPath })
     },
+    referenceUrl: null,
     empty: async () => {},
     close: () => closeReference(),
   }

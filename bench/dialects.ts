@@ -12,7 +12,8 @@ export interface Ears {
   write: (message: Uint8Array) => void
   /** The client is in, and where it watches, subscribed. */
   ready: () => void
-  delivered: (count: number) => void
+  /** The payload of a message lies in `bytes` from `from` to `to` (exclusive) until the call returns. */
+  delivered: (bytes: Buffer, from: number, to: number) => void
   /** So many more messages of a device have been taken, in their order. */
   taken: (count: number) => void
   trouble: (reason: string) => void
@@ -45,7 +46,7 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
     path: (role) => `/${role}`,
     acknowledges: false,
     publish: (payload) => framed(payload),
-    reader: (_role, { delivered }) => ({ binary: () => delivered(1) }),
+    reader: (_role, { delivered }) => ({ binary: delivered }),
     isReadyAtOnce: true,
     greeting: () => null,
   },
@@ -82,7 +83,7 @@ function text(message: string): Buffer {
 /** Engine.IO 4: a digit for its own packet, and within 4 a digit for Socket.IO's; the point itself comes as binary. */
 function readSocketIo(role: Role, { write, ready, delivered, trouble }: Ears): Reader {
   return {
-    binary: () => delivered(1),
+    binary: delivered,
     text: (bytes, from, to) => {
       const kind = bytes.toString('latin1', from, Math.min(to, from + 2))
       if (kind === '45') return
@@ -132,8 +133,8 @@ function mqtt(qos: 0 | 1): Dialect {
     if (at + length > to) ears.trouble('an MQTT packet in pieces')
     const kind = bytes[start]! >> 4
     if (kind === MQTT.publish) {
-      ears.delivered(1)
       const idAt = at + 2 + bytes.readUInt16BE(at)
+      ears.delivered(bytes, qos === 1 ? idAt + 2 : idAt, at + length)
       if (qos === 1) ears.write(mqttPacket(0x40, [bytes.subarray(idAt, idAt + 2)]))
     } else if (kind === MQTT.puback) ears.taken(1)
     else if (kind === MQTT.connack && bytes[at + 1] !== 0) ears.trouble('MQTT: not let in')
@@ -168,18 +169,16 @@ function readNats(role: Role, { write, ready, delivered, trouble }: Ears): Reade
     const bytes: Buffer = rest === null ? chunk : Buffer.concat([rest, chunk.subarray(from, to)])
     const [start, end] = rest === null ? [from, to] : [0, bytes.length]
     let at = start
-    let count = 0
     while (at < end) {
       const lineEnd = bytes.indexOf(LINE_FEED, at)
       if (lineEnd === -1 || lineEnd >= end) break
       const next = bytes[at] === M ? lineEnd + 1 + payloadBytes(bytes, lineEnd) + 2 : lineEnd + 1
       if (next > end) break
-      if (bytes[at] === M) count += 1
+      if (bytes[at] === M) delivered(bytes, lineEnd + 1, next - 2)
       else say(bytes.toString('latin1', at, lineEnd - 1))
       at = next
     }
     rest = at === end ? null : Buffer.from(bytes.subarray(at, end))
-    if (count > 0) delivered(count)
   }
 
   /** The number at the end of `MSG subject sid bytes`. */

@@ -7,7 +7,7 @@ export interface PeerLinkOptions {
   dialect: DialectName
   role: Role
   /** For each message that a viewer gets. */
-  onDelivered?: () => void
+  onDelivered?: (bytes: Buffer, from: number, to: number) => void
   /** Everything that this device sent up to this seq was taken. */
   onAck?: (seq: number) => void
   onTrouble: (reason: string) => void
@@ -30,9 +30,7 @@ export async function openPeerLink(options: PeerLinkOptions): Promise<BenchSocke
   const reader = dialect.reader(role, {
     write: (message) => (socket === null ? void unsent.push(message) : socket.write(message)),
     ready: isIn,
-    delivered: (count) => {
-      for (let i = 0; i < count; i++) onDelivered?.()
-    },
+    delivered: onDelivered ?? (() => {}),
     taken: (count) => {
       taken += count
       onAck?.(taken)
