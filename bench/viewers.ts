@@ -31,7 +31,7 @@ let completeMs = 0
 let armedCpuMs = 0
 let trouble: string | null = null
 
-const tasks = { connect, arm, counted, disconnect }
+const tasks = { connect, arm, counted, stall, disconnect }
 serveTasks(tasks)
 
 /** Resolves when all of them are live. */
@@ -80,6 +80,11 @@ async function counted(): Promise<Counted> {
   }
   if (trouble !== null) throw new Error(trouble)
   return { received, lastMs: completeMs === 0 ? seenMs : completeMs, cpuMs: cpuMs() - armedCpuMs }
+}
+
+/** From now on none of them reads; the server may close them. */
+async function stall(): Promise<void> {
+  for (const socket of sockets) socket.stall()
 }
 
 async function disconnect(): Promise<void> {

@@ -22,6 +22,8 @@ export interface SocketOptions {
 export interface BenchSocket {
   /** Whole messages, each made by `framed`, one after the other. */
   write: (messages: Uint8Array) => void
+  /** Reads nothing any more, as somebody whose line has stopped. */
+  stall: () => void
   end: () => void
 }
 
@@ -80,7 +82,7 @@ export function openSocket(options: SocketOptions): Promise<BenchSocket> {
         return bytes.length
       }
       isUpgraded = true
-      resolve({ write: (message) => void socket.write(message), end })
+      resolve({ write: (message) => void socket.write(message), stall: () => void socket.pause(), end })
       return messages(bytes, headEnd + 4)
     }
 
