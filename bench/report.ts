@@ -89,10 +89,11 @@ export function report(outcome: Outcome): void {
     tell(`the machine was busy (load ${loadAtStart.toFixed(1)}): these figures say little`)
 }
 
-/** Results of earlier runs are no change of the code that is measured. */
+/** Results of earlier runs, and the page made of them, are no change of the code that is measured. */
 function commitFacts(): { commit: string | null; dirty: boolean | null } {
   try {
-    const changes = git('status', '--porcelain', '--', '.', ':!bench/results')
+    const made = [':!bench/results', ':!bench/RESULTS.md', ':!bench/plots']
+    const changes = git('status', '--porcelain', '--', '.', ...made)
     return { commit: git('rev-parse', '--short=10', 'HEAD'), dirty: changes !== '' }
   } catch {
     return { commit: null, dirty: null }
