@@ -19,7 +19,7 @@ const flags = readFlags('Bytes and processor time of an idle device and of an id
     value: 10_000,
     says: 'devices, and then viewers; each takes a descriptor in the hub and one here',
   },
-  seconds: { value: 5, says: 'how long they idle while their processor time is taken' },
+  seconds: { value: 3, says: 'how long they idle while their processor time is taken' },
   rounds: { value: 5, says: 'rounds of each, in processes of their own' },
   profile: { value: '', says: 'folder for a CPU profile of the hub' },
   secondsMax: { value: 400, says: 'give up after so long' },

@@ -37,6 +37,7 @@ interface Sent {
   cpuMs: number
 }
 
+const CONNECTING_MAX = 200
 const PATIENCE_MS = 60_000
 /** When the viewer in here has seen nothing for so long, it will see nothing more. */
 const QUIET_MS = 1_000
@@ -67,8 +68,10 @@ async function connect(input: {
   firstPlace: number
   token?: string
   dialect?: DialectName | null
+  /** So old are the points, as after an outage. */
+  ageMs?: number
 }): Promise<void> {
-  const { port, deviceKeys, firstPlace, token } = input
+  const { port, deviceKeys, firstPlace, token, ageMs = 0 } = input
   dialect = input.dialect ?? null
   const onTrouble = (reason: string) => giveUp(new Error(reason))
   if (token !== undefined) {
@@ -77,29 +80,30 @@ async function connect(input: {
         ? await openViewerLink({ port, token, onLive: see, onTrouble })
         : await openPeerLink({ port, dialect, role: 'viewer', onDelivered: see, onTrouble })
   }
-  await Promise.all(
-    deviceKeys.map(async (deviceKey, index) => {
-      const course = courses.get(deviceKey) ?? startCourse(firstPlace + index, Date.now())
-      catchUp(course, Date.now())
-      courses.set(deviceKey, course)
-      const sender: Sender = {
-        link: await openLink({
-          port,
-          deviceKey,
-          onAck: (seq) => acknowledge(sender, seq),
-          onTrouble,
-        }),
-        course,
-        encoded: 0,
-        sent: 0,
-        acknowledged: 0,
-        messages: Buffer.alloc(0),
-        starts: [],
-        firstSeq: 1,
-      }
-      senders.push(sender)
-    }),
-  )
+  // A whole crowd at once would not find a place in the queue of the listening socket.
+  for (let first = 0; first < deviceKeys.length; first += CONNECTING_MAX) {
+    const some = deviceKeys.slice(first, first + CONNECTING_MAX)
+    await Promise.all(some.map((deviceKey, i) => join(deviceKey, firstPlace + first + i)))
+  }
+
+  async function join(deviceKey: string, place: number): Promise<void> {
+    const course = courses.get(deviceKey) ?? startCourse(place, Date.now() - ageMs)
+    catchUp(course, Date.now() - ageMs)
+    courses.set(deviceKey, course)
+    const onAck = (seq: number) => acknowledge(sender, seq)
+    const link = await openLink({ port, deviceKey, onAck, onTrouble })
+    const sender: Sender = {
+      link,
+      course,
+      encoded: 0,
+      sent: 0,
+      acknowledged: 0,
+      messages: Buffer.alloc(0),
+      starts: [],
+      firstSeq: 1,
+    }
+    senders.push(sender)
+  }
 }
 
 async function openLink(options: DeviceLinkOptions): Promise<DeviceLink> {
