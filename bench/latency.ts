@@ -136,9 +136,12 @@ function summaryOf(rounds: readonly Latencies[]) {
     viewerP50Ms: over('viewer', 0.5),
     viewerP99Ms: over('viewer', 0.99),
     viewerP999Ms: over('viewer', 0.999),
-    ackP50Ms: over('ack', 0.5),
-    ackP99Ms: over('ack', 0.99),
-    ackP999Ms: over('ack', 0.999),
+    // Not everybody acknowledges.
+    ...(rounds.every(({ ack }) => ack.totalCount > 0) && {
+      ackP50Ms: over('ack', 0.5),
+      ackP99Ms: over('ack', 0.99),
+      ackP999Ms: over('ack', 0.999),
+    }),
     /** How late the frames left here; part of all the others. */
     sendLateP99Ms: over('sendLate', 0.99),
     missing: rounds.reduce((sum, { missing }) => sum + missing, 0),
