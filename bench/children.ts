@@ -11,6 +11,7 @@ type Call = { id: number; task: string; input: unknown }
 type Answer = { id: number; value?: unknown; fault?: string }
 
 export interface Child<T extends Tasks> {
+  pid: number
   /** Rejects when the task does, or when the child ends before it has answered. */
   ask: <Name extends keyof T & string>(
     task: Name,
@@ -20,11 +21,12 @@ export interface Child<T extends Tasks> {
 }
 
 /** Starts the module of that name; `T` is the type of what it gave to `serveTasks`. */
-export function openChild<T extends Tasks>(name: string): Child<T> {
+export function openChild<T extends Tasks>(name: string, nodeFlags: readonly string[] = []): Child<T> {
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (fault: Error) => void }>()
   let calls = 0
   // stdout belongs to the result line.
   const child = fork(fileURLToPath(new URL(`./${name}.js`, import.meta.url)), {
+    execArgv: [...nodeFlags],
     stdio: ['ignore', 2, 2, 'ipc'],
   })
   const ended = once(child, 'exit')
@@ -37,7 +39,7 @@ export function openChild<T extends Tasks>(name: string): Child<T> {
   child.once('exit', (code, signal) => {
     for (const { reject } of waiting.values()) reject(new Error(`${name} has ended (${signal ?? code})`))
   })
-  return { ask, end }
+  return { pid: child.pid!, ask, end }
 
   function ask(task: string, input: unknown): Promise<never> {
     return new Promise((resolve, reject) => {

@@ -16,13 +16,19 @@ import { HUB_MAIN } from './paths.ts'
 
 const run = promisify(execFile)
 const STATEMENT_TIMEOUT_MS = 60_000
+/** In one statement of `fill`. */
+const FILL_POINTS = 500_000
 
 export interface Databases {
   kind: 'postgresql' | 'embedded'
   /** Settings of a hub that uses this run's database. */
   hubEnv: Record<string, string>
-  /** One connection to the other database, made by the hub's own code. */
-  openReference: () => Promise<Connection>
+  /** The other database, by the hub's own code, over one connection or several; embedded, it is always one. */
+  openReference: (connections?: number) => Promise<Connection>
+  /** Where the other database is; null where nobody but one process can reach it. */
+  referenceUrl: string | null
+  /** Gives the hub's database so many points at least, of devices that have sent something, all in the past. */
+  fill: (points: number) => Promise<void>
   /** Forgets all points and flushes what was written, so that every round finds the same. Embedded: does nothing. */
   empty: () => Promise<void>
   close: () => Promise<void>
@@ -46,7 +52,15 @@ async function openServerPair(folder: string): Promise<Databases> {
   return {
     kind: 'postgresql',
     hubEnv: { DATABASE_URL: cluster.url('hub'), ALZY_DATA_DIR: folder },
-    openReference: async () => connect({ url: cluster.url('reference') }),
+    openReference: async (connections) => connect({ url: cluster.url('reference') }, connections),
+    referenceUrl: cluster.url('reference'),
+    fill: async (points) => {
+      const [row] = await cluster.query('hub', 'select count(*)::int as stored from points')
+      for (let stored = Number(row!.stored); stored < points; stored += FILL_POINTS) {
+        await cluster.query('hub', fillStatement(stored, Math.min(FILL_POINTS, points - stored)))
+      }
+      await cluster.query('postgres', 'checkpoint')
+    },
     empty: async () => {
       for (const name of names) await cluster.query(name, 'truncate points')
       await cluster.query('postgres', 'checkpoint')
@@ -70,9 +84,24 @@ async function openEmbeddedPair(folder: string): Promise<Databases> {
       closeReference = embedded.close
       return connect({ socketPath: embedded.socketPath })
     },
+    referenceUrl: null,
+    fill: () => Promise.reject(new Error('nobody but its hub can fill an embedded database')),
     empty: async () => {},
     close: () => closeReference(),
   }
+}
+
+/** Spread over the sessions that are there, a second apart, before anything that a benchmark sends. */
+function fillStatement(first: number, count: number): string {
+  return `
+    with lines as (select id, device_id, row_number() over (order by id) - 1 as place from sessions order by id limit 1000),
+         size as (select count(*) as lines from lines)
+    insert into points (device_id, session_id, lat, lng, geom, recorded_at, received_at)
+    select l.device_id, l.id, 45 + (i % 10000) / 1e5, 13 + (i % 7000) / 1e5,
+           st_setsrid(st_makepoint(13 + (i % 7000) / 1e5, 45 + (i % 10000) / 1e5), 4326), moment, moment
+    from size, generate_series(${first}, ${first + count - 1}) as i
+    join lines l on l.place = i % (select lines from size),
+    lateral (select timestamptz '2020-01-01' + i / (select lines from size) * interval '1 second' as moment) m`
 }
 
 async function migrate(env: Record<string, string>): Promise<void> {
@@ -82,10 +111,10 @@ async function migrate(env: Record<string, string>): Promise<void> {
   })
 }
 
-function connect(target: Target): Connection {
+function connect(target: Target, connections = 1): Connection {
   return openConnection(target, {
     name: 'bench',
-    connections: 1,
+    connections,
     timeoutMs: STATEMENT_TIMEOUT_MS,
     onNotice: () => {},
   })

@@ -1,19 +1,22 @@
 /**
- * One round of a user's devices that send and viewers that watch, the same for the hub and for uWebSockets.js alone:
- * how fast LIVE frames arrived and what they cost the server. Which of the two it is, the round does not know.
+ * One round of a user's devices that send and viewers that watch, the same for the hub, for uWebSockets.js alone and for a peer:
+ * how fast LIVE frames arrived and what they cost the server. Which of them it is, the round does not know.
  */
 import type { BareServerTasks } from './bareServer.ts'
 import type { Child } from './children.ts'
+import type { DialectName } from './dialects.ts'
 import type { GeneratorTasks } from './generator.ts'
 import type { Hub, HubUser } from './hubProcess.ts'
 import type { ViewersTasks } from './viewers.ts'
 
-/** Hub or reference, as a round uses it. */
+/** Hub, reference or peer, as a round uses it. */
 export interface Contender {
   name: string
   port: number
   user: HubUser
   sends: 'points' | 'live'
+  /** How a peer is spoken to. */
+  dialect?: DialectName
   cpuMs: () => Promise<number>
   /** Of the last round with so many viewers: tells how many frames fill the next. */
   rates: Map<number, number>
@@ -82,15 +85,20 @@ export async function bareContender(
 
 /** One round, from the first frame sent to the last one delivered. Connecting and encoding are not counted. */
 export async function deliver(contender: Contender, viewers: number, options: RoundsOptions): Promise<Round> {
-  const { port, user, sends, rates } = contender
+  const { port, user, sends, dialect, rates } = contender
   const { generator, viewersChild, devices, seconds, underway } = options
   const frames = ((rates.get(viewers) ?? COLD_DELIVERIES_PER_S) * seconds) / viewers
   const framesPerDevice = Math.max(1, Math.round(Math.min(frames, FRAMES_MAX) / devices))
   const unseenFramesMax = Math.max(1, Math.round(underway / viewers / devices))
   const expected = framesPerDevice * devices * viewers
   await options.empty()
-  await viewersChild.ask('connect', { port, token: user.token, viewers: viewers - 1 })
-  await generator.ask('connect', { port, ...user, firstPlace: 0 })
+  await viewersChild.ask('connect', {
+    port,
+    token: user.token,
+    viewers: viewers - 1,
+    ...(dialect && { dialect }),
+  })
+  await generator.ask('connect', { port, ...user, firstPlace: 0, ...(dialect && { dialect }) })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: sends })
   await viewersChild.ask('arm', { expected: framesPerDevice * devices * (viewers - 1) })
   const cpuBeforeMs = await contender.cpuMs()

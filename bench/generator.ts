@@ -6,7 +6,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serveTasks } from './children.ts'
 import { cpuMs, monotonicMs } from './clock.ts'
-import { type DeviceLink, openDeviceLink, openViewerLink } from './links.ts'
+import { DIALECTS, type DialectName } from './dialects.ts'
+import { type DeviceLink, type DeviceLinkOptions, openDeviceLink, openViewerLink } from './links.ts'
+import { openPeerLink } from './peerLink.ts'
 import { type Course, catchUp, encodeAsLive, encodePoints, nextPoints, startCourse } from './points.ts'
 import { type BenchSocket, framed } from './webSocket.ts'
 
@@ -35,12 +37,18 @@ interface Sent {
   cpuMs: number
 }
 
+const CONNECTING_MAX = 200
 const PATIENCE_MS = 60_000
+/** When the viewer in here has seen nothing for so long, it will see nothing more. */
+const QUIET_MS = 1_000
+const CHECK_MS = 5
 
 /** A device goes on from where it stopped on an earlier connection: a moment of it names one point for ever. */
 const courses = new Map<string, Course>()
 const senders: Sender[] = []
 let viewer: BenchSocket | null = null
+/** How a peer is spoken to; null is alzy's own protocol. */
+let dialect: DialectName | null = null
 let windowFrames = 0
 /** How many frames of each device may have left and not been seen, and what was seen in this round. */
 let unseenFramesMax = 0
@@ -59,33 +67,49 @@ async function connect(input: {
   deviceKeys: string[]
   firstPlace: number
   token?: string
+  dialect?: DialectName | null
+  /** So old are the points, as after an outage. */
+  ageMs?: number
 }): Promise<void> {
-  const { port, deviceKeys, firstPlace, token } = input
+  const { port, deviceKeys, firstPlace, token, ageMs = 0 } = input
+  dialect = input.dialect ?? null
   const onTrouble = (reason: string) => giveUp(new Error(reason))
-  if (token !== undefined) viewer = await openViewerLink({ port, token, onLive: see, onTrouble })
-  await Promise.all(
-    deviceKeys.map(async (deviceKey, index) => {
-      const course = courses.get(deviceKey) ?? startCourse(firstPlace + index, Date.now())
-      catchUp(course, Date.now())
-      courses.set(deviceKey, course)
-      const sender: Sender = {
-        link: await openDeviceLink({
-          port,
-          deviceKey,
-          onAck: (seq) => acknowledge(sender, seq),
-          onTrouble,
-        }),
-        course,
-        encoded: 0,
-        sent: 0,
-        acknowledged: 0,
-        messages: Buffer.alloc(0),
-        starts: [],
-        firstSeq: 1,
-      }
-      senders.push(sender)
-    }),
-  )
+  if (token !== undefined) {
+    viewer =
+      dialect === null
+        ? await openViewerLink({ port, token, onLive: see, onTrouble })
+        : await openPeerLink({ port, dialect, role: 'viewer', onDelivered: see, onTrouble })
+  }
+  // A whole crowd at once would not find a place in the queue of the listening socket.
+  for (let first = 0; first < deviceKeys.length; first += CONNECTING_MAX) {
+    const some = deviceKeys.slice(first, first + CONNECTING_MAX)
+    await Promise.all(some.map((deviceKey, i) => join(deviceKey, firstPlace + first + i)))
+  }
+
+  async function join(deviceKey: string, place: number): Promise<void> {
+    const course = courses.get(deviceKey) ?? startCourse(place, Date.now() - ageMs)
+    catchUp(course, Date.now() - ageMs)
+    courses.set(deviceKey, course)
+    const onAck = (seq: number) => acknowledge(sender, seq)
+    const link = await openLink({ port, deviceKey, onAck, onTrouble })
+    const sender: Sender = {
+      link,
+      course,
+      encoded: 0,
+      sent: 0,
+      acknowledged: 0,
+      messages: Buffer.alloc(0),
+      starts: [],
+      firstSeq: 1,
+    }
+    senders.push(sender)
+  }
+}
+
+async function openLink(options: DeviceLinkOptions): Promise<DeviceLink> {
+  if (dialect === null) return openDeviceLink(options)
+  const socket = await openPeerLink({ ...options, dialect, role: 'device' })
+  return { ...socket, deviceId: senders.length + 1, windowPoints: Number.POSITIVE_INFINITY }
 }
 
 /** Encodes what `send` will send. Resolves with the bytes of the last frame. */
@@ -109,7 +133,7 @@ async function prepare(input: {
           ? encodePoints(sender.encoded, course.sessionMs, values)
           : encodeAsLive(link.deviceId, sender.encoded, course.sessionMs, values)
       frameBytes = payload.length
-      messages.push(framed(payload))
+      messages.push(dialect === null ? framed(payload) : DIALECTS[dialect].publish(payload, sender.encoded))
       sender.starts.push(sender.starts.at(-1)! + messages.at(-1)!.length)
     }
     sender.messages = Buffer.concat(messages)
@@ -142,7 +166,15 @@ async function send(input: {
   const firstSendMs = monotonicMs()
   sendAll()
   const lastAckMs = await Promise.race([done, late])
+  if (viewer !== null) await Promise.race([untilSeen(), late])
   return { firstSendMs, lastAckMs, seen, lastSeenMs, cpuMs: cpuMs() - startedCpuMs }
+}
+
+/** An answer may overtake what the viewer in here is still to see. */
+async function untilSeen(): Promise<void> {
+  const expected = senders.reduce((sum, { encoded, firstSeq }) => sum + encoded - firstSeq + 1, 0)
+  const startedMs = monotonicMs()
+  while (seen < expected && monotonicMs() - Math.max(startedMs, lastSeenMs) < QUIET_MS) await sleep(CHECK_MS)
 }
 
 async function disconnect(): Promise<void> {
@@ -185,4 +217,5 @@ function fill(sender: Sender): void {
   if (until <= sender.sent) return
   link.write(messages.subarray(starts[sender.sent + 1 - firstSeq], starts[until + 1 - firstSeq]))
   sender.sent = until
+  if (dialect !== null && !DIALECTS[dialect].acknowledges) acknowledge(sender, until)
 }

@@ -17,7 +17,7 @@ import { figureOf, quantileOf, report, rounded, tell } from './report.ts'
 const flags = readFlags('HELLOs per second when every device comes back at once.', {
   devices: { value: 10_000, says: 'devices; each takes a descriptor in the hub and one here' },
   atOnce: { value: 500, says: 'devices that are connecting at a time' },
-  rounds: { value: 3, says: 'warm rounds, and rounds of the reference' },
+  rounds: { value: 5, says: 'warm rounds, and rounds of the reference' },
   embedded: { value: false, says: 'use the embedded database' },
   profile: { value: '', says: 'folder for a CPU profile of the hub' },
   secondsMax: { value: 300, says: 'give up after so long' },

@@ -23,10 +23,14 @@ const ADDED_AT_ONCE = 8
 let users = 0
 
 /** Resolves when the hub is ready. `profileDirectory`: where its CPU profile goes when it ends, or empty. */
-export async function startHub(env: Record<string, string>, profileDirectory: string) {
+export async function startHub(
+  env: Record<string, string>,
+  profileDirectory: string,
+  nodeFlags: readonly string[] = [],
+) {
   const secret = randomBytes(32).toString('hex')
   const profile = profileDirectory === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
-  const child = spawn(process.execPath, [...profile, HUB_MAIN, 'serve'], {
+  const child = spawn(process.execPath, [...nodeFlags, ...profile, HUB_MAIN, 'serve'], {
     // Nothing of the caller's environment may set the hub up.
     env: { PATH: process.env.PATH, TZ: 'UTC', ALZY_PORT: '0', ALZY_SECRET: secret, ...env },
     stdio: ['ignore', 'pipe', 2],
@@ -35,7 +39,7 @@ export async function startHub(env: Record<string, string>, profileDirectory: st
   process.once('exit', kill)
   const port = await becomesReady()
   const url = `http://127.0.0.1:${port}`
-  return { port, addUser, metrics, cpuMs, stop }
+  return { pid: child.pid!, port, addUser, metrics, cpuMs, stop }
 
   function becomesReady(): Promise<number> {
     return new Promise((resolve, reject) => {

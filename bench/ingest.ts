@@ -1,7 +1,10 @@
 /**
  * `npm run bench:ingest`: how many points a second devices get acknowledged, against the same INSERT in a bare
- * loop. Goal: 0.7 of the loop with one writer lane.
+ * loop, and against a tracker that gives every position an INSERT and a commit of its own. Goal: 0.9 of the loop with
+ * one writer lane. The generator proves itself in the same run: uWebSockets.js that receives, decodes and acknowledges
+ * the same frames has to get twice as many points from it as the fastest hub.
  */
+import type { BareServerTasks } from './bareServer.ts'
 import { type Child, openChild } from './children.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
@@ -16,13 +19,14 @@ const flags = readFlags('Points per second from devices to the database.', {
   pointsPerFrame: { value: [10, 100], says: 'points in a frame; several are measured in turn' },
   lanes: { value: [1, 2], says: 'writer lanes; several are measured in turn; embedded always 1' },
   seconds: { value: 2, says: 'how long the bare loop is to take for a round; the hub gets as many points' },
-  rounds: { value: 3, says: 'rounds of each' },
+  rounds: { value: 5, says: 'rounds of each' },
   // With the default of a hub the devices would send a whole round at once, and nothing would be steady.
   window: { value: 400, says: 'points that a device may have in flight' },
   generators: { value: 1, says: 'processes that make the load' },
   embedded: { value: false, says: 'use the embedded database' },
   profile: { value: '', says: 'folder for CPU profiles of the hubs' },
-  secondsMax: { value: 180, says: 'give up after so long' },
+  singleConnections: { value: 10, says: 'connections of the tracker that stores positions one by one' },
+  secondsMax: { value: 300, says: 'give up after so long' },
 })
 endWithin(flags.secondsMax)
 
@@ -42,6 +46,10 @@ interface Round {
 }
 
 const BATCH_ROWS = [500, 1000, 2000]
+/** The tracker is so much slower that the points of a whole round would take minutes. */
+const SINGLE_ROWS_SHARE = 0.05
+/** How far the generator has to be ahead of the hub. */
+const GENERATOR_TIMES_MIN = 2
 const TRIAL_POINTS = flags.embedded ? 5_000 : 20_000
 const lanes = flags.embedded ? [1] : flags.lanes
 
@@ -50,10 +58,15 @@ const hubs: Hub[] = []
 const generators = Array.from({ length: Math.min(flags.generators, flags.devices) }, () =>
   openChild<GeneratorTasks>('generator'),
 )
+const bareServer = openChild<BareServerTasks>('bareServer')
 try {
   await compare()
 } finally {
-  await Promise.all([...hubs.map((hub) => hub.stop()), ...generators.map((generator) => generator.end())])
+  await Promise.all([
+    ...hubs.map((hub) => hub.stop()),
+    ...generators.map((generator) => generator.end()),
+    bareServer.end(),
+  ])
   await databases.close()
 }
 process.exit()
@@ -66,11 +79,20 @@ async function compare(): Promise<void> {
   const points = pointsOfRound(tried[batchRows]!)
   tell(`${postgres}, ${databases.kind}; ${flags.devices} devices, ${points} points a round`)
   const cases = await openCases()
+  const check = await openCheck()
+  const singleConnections = flags.embedded ? 1 : flags.singleConnections
+  const pool = flags.embedded ? connection : await databases.openReference(singleConnections)
+  const tracker = await createInsertLoop(pool.run, flags.devices, 'tracker@example.org')
   const reference: Inserted[] = []
+  const singly: Inserted[] = []
   for (let round = 1; round <= flags.rounds; round++) {
     await databases.empty()
     reference.push(await loop.insert(points, batchRows))
     tell(`round ${round}: bare loop ${Math.round(reference.at(-1)!.rowsPerSecond)} rows/s`)
+    singly.push(await tracker.insertSingly(Math.round(points * SINGLE_ROWS_SHARE), singleConnections))
+    tell(`round ${round}: one INSERT for each position ${Math.round(singly.at(-1)!.rowsPerSecond)} rows/s`)
+    check.rates.push((await drive(check.target, points)).pointsPerSecond)
+    tell(`round ${round}: the generator alone ${Math.round(check.rates.at(-1)!)} points/s`)
     for (const one of cases) {
       await databases.empty()
       one.rounds.push(await measure(one, points))
@@ -79,9 +101,12 @@ async function compare(): Promise<void> {
       tell(`round ${round}: ${titleOf(one)}: ${Math.round(pointsPerSecond)} points/s, ${cost}`)
     }
   }
+  if (pool !== connection) await pool.close()
   await connection.close()
   const rowsPerSecond = figureOf(reference.map((round) => round.rowsPerSecond))
   const results = cases.map((one) => resultOf(one, rowsPerSecond.median))
+  const generatorCheck = checkOf(check.rates, results)
+  const singleRate = figureOf(singly.map((round) => round.rowsPerSecond))
   report({
     scenario: flags.embedded ? 'ingest-embedded' : 'ingest',
     postgres,
@@ -92,7 +117,17 @@ async function compare(): Promise<void> {
       tried,
       rowsPerSecond,
       cpuMicrosPerRow: figureOf(reference.map((round) => round.cpuMicrosPerRow)),
+      generatorCheck,
     },
+    peers: [
+      {
+        name: 'one INSERT per position, what trackers do by default',
+        durability: 'committed in PostgreSQL, a transaction for each position',
+        connections: singleConnections,
+        pointsPerSecond: singleRate,
+        hubIsTimes: rounded(results[0]!.pointsPerSecond.median / singleRate.median),
+      },
+    ],
     ratio: Math.min(...results.filter((result) => result.writerLanes === lanes[0]).map(({ ratio }) => ratio)),
   })
 }
@@ -142,34 +177,69 @@ async function openCases(): Promise<Case[]> {
   return cases
 }
 
-/** Sends about so many points, the same number from each device. Connecting and encoding are not counted. */
+/** uWebSockets.js that decodes and acknowledges at once, for frames as large as the first case's. */
+async function openCheck() {
+  const { port } = await bareServer.ask('listen', { windowPoints: flags.window, decodes: true })
+  const deviceKeys = Array.from({ length: flags.devices }, (_, i) => `sender ${i + 1}`)
+  const target = { port, deviceKeys, pointsPerFrame: flags.pointsPerFrame[0]! }
+  await drive(target, TRIAL_POINTS)
+  return { target, rates: [] as number[] }
+}
+
+/** A generator that is the bottleneck measures itself. */
+function checkOf(rates: number[], results: readonly { pointsPerSecond: { median: number } }[]) {
+  const fastest = Math.max(...results.map(({ pointsPerSecond }) => pointsPerSecond.median))
+  const pointsPerSecond = figureOf(rates)
+  const timesHub = rounded(pointsPerSecond.median / fastest)
+  const isEnough = timesHub >= GENERATOR_TIMES_MIN
+  if (!isEnough) tell(`error: the generator is only ${timesHub} times as fast as the hub: add --generators`)
+  return { pointsPerSecond, timesHub, isEnough }
+}
+
+interface Target {
+  port: number
+  deviceKeys: string[]
+  pointsPerFrame: number
+}
+
 async function measure({ hub, deviceKeys, pointsPerFrame }: Case, pointsWanted: number): Promise<Round> {
-  const framesPerDevice = Math.max(1, Math.round(pointsWanted / flags.devices / pointsPerFrame))
+  const before = await hub.metrics()
+  const { pointsSent, pointsPerSecond, generatorCpuMs, usedCpuMs } = await drive(
+    { port: hub.port, deviceKeys, pointsPerFrame },
+    pointsWanted,
+    hub.cpuMs,
+  )
+  const stored = growth(before, await hub.metrics(), 'alzy_points_stored_total')
+  if (stored !== pointsSent) throw new Error(`the hub stored ${stored} of ${pointsSent} points`)
+  const hubCpuMicrosPerPoint = (usedCpuMs / pointsSent) * 1000
+  return { pointsPerSecond, hubCpuMicrosPerPoint, hubCpuMs: usedCpuMs, generatorCpuMs }
+}
+
+/** Sends about so many points, the same number from each device. Connecting and encoding are not counted. */
+async function drive({ port, deviceKeys, pointsPerFrame }: Target, wanted: number, cpuMs = async () => 0) {
+  const framesPerDevice = Math.max(1, Math.round(wanted / flags.devices / pointsPerFrame))
   const pointsSent = framesPerDevice * flags.devices * pointsPerFrame
   const firstOf = (i: number) => Math.floor((i * deviceKeys.length) / generators.length)
   await onEach((generator, i) =>
     generator.ask('connect', {
-      port: hub.port,
+      port,
       deviceKeys: deviceKeys.slice(firstOf(i), firstOf(i + 1)),
       firstPlace: firstOf(i),
     }),
   )
   await onEach((generator) => generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' }))
-  const before = await hub.metrics()
+  const beforeMs = await cpuMs()
   const sent = await onEach((generator) =>
     generator.ask('send', { pointsPerFrame, windowPoints: flags.window }),
   )
-  const after = await hub.metrics()
+  const usedCpuMs = (await cpuMs()) - beforeMs
   await onEach((generator) => generator.ask('disconnect', undefined))
-  const stored = growth(before, after, 'alzy_points_stored_total')
-  if (stored !== pointsSent) throw new Error(`the hub stored ${stored} of ${pointsSent} points`)
   const firstSendMs = Math.min(...sent.map((one) => one.firstSendMs))
   const lastAckMs = Math.max(...sent.map((one) => one.lastAckMs))
-  const hubCpuMs = growth(before, after, 'process_cpu_seconds_total') * 1000
   return {
+    pointsSent,
+    usedCpuMs,
     pointsPerSecond: (pointsSent / (lastAckMs - firstSendMs)) * 1000,
-    hubCpuMicrosPerPoint: (hubCpuMs / pointsSent) * 1000,
-    hubCpuMs,
     generatorCpuMs: sent.reduce((sum, one) => sum + one.cpuMs, 0),
   }
 }

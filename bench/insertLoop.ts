@@ -22,9 +22,9 @@ export interface Inserted {
   cpuMicrosPerRow: number
 }
 
-export async function createInsertLoop(run: Run, devices: number) {
+export async function createInsertLoop(run: Run, devices: number, email = 'reference@example.org') {
   const lines: { course: Course; session: Session }[] = []
-  const user = await insertUser(run, { email: 'reference@example.org', name: 'Reference', role: 'user' })
+  const user = await insertUser(run, { email, name: 'Reference', role: 'user' })
   for (let place = 0; place < devices; place++) {
     const name = `Device ${place + 1}`
     const device = await insertDevice(run, { userId: user!.id, name, platform: 'android', color: 'blue' })
@@ -34,7 +34,7 @@ export async function createInsertLoop(run: Run, devices: number) {
   }
   const sessions = lines.map(({ session }) => session)
   await saveSessions(run, sessions, SESSION_LIMITS.sessionGapMs)
-  return { insert }
+  return { insert, insertSingly }
 
   /** Inserts `rows` new rows, `batchRows` with each statement, one statement after the other. */
   async function insert(rows: number, batchRows: number): Promise<Inserted> {
@@ -47,6 +47,19 @@ export async function createInsertLoop(run: Run, devices: number) {
     for (const batch of batches) inserted += await insertPoints(run, batch)
     const [tookMs, tookCpuMs] = [monotonicMs() - startedMs, cpuMs() - startedCpuMs]
     if (inserted !== rows) throw new Error(`${inserted} of ${rows} rows were new`)
+    return { rowsPerSecond: (rows / tookMs) * 1000, cpuMicrosPerRow: (tookCpuMs / rows) * 1000 }
+  }
+
+  /** What trackers do by default: for every position an INSERT of its own, committed, so many at a time. */
+  async function insertSingly(rows: number, atOnce: number): Promise<Inserted> {
+    const singles = nextRows(rows).map((row) => pointParameters([row]))
+    const [startedMs, startedCpuMs] = [monotonicMs(), cpuMs()]
+    await Promise.all(
+      Array.from({ length: atOnce }, async () => {
+        for (let row = singles.pop(); row !== undefined; row = singles.pop()) await insertPoints(run, row)
+      }),
+    )
+    const [tookMs, tookCpuMs] = [monotonicMs() - startedMs, cpuMs() - startedCpuMs]
     return { rowsPerSecond: (rows / tookMs) * 1000, cpuMicrosPerRow: (tookCpuMs / rows) * 1000 }
   }
 

@@ -1,106 +1,157 @@
 /**
- * `npm run bench:latency`: how long a point takes from its device to a viewer and to its ACK, at a moderate rate,
- * against uWebSockets.js alone. Devices and viewer live in this one process, so one clock measures. Frames are due
- * at fixed moments and times count from those, so a server that stalls cannot hide it by being sent less.
+ * `npm run bench:latency`: how long a point takes from its device to a viewer and to its ACK, at shares of the most that
+ * the hub takes from these devices, against a relay by uWebSockets.js alone and by Mosquitto. Devices and viewer live in
+ * this one process, so one clock measures. Frames are due at fixed moments and times count from those, so a server that
+ * stalls cannot hide it by being sent less. While the others are measured, a process writes as many rows into a
+ * database as the hub does. Goal: at half load p99 to the viewer at most twice that of uWebSockets.js, and not above
+ * Mosquitto's.
  */
 import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
+import type { DatabaseLoadTasks } from './databaseLoad.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
+import { bareContender, type Contender, HUB_ENV, hubContender } from './deliveries.ts'
 import { readFlags } from './flags.ts'
-import { type Hub, type HubUser, startHub } from './hubProcess.ts'
-import { type Latencies, measureLatency } from './openLoop.ts'
-import { figureOf, quantileOf, report, rounded, tell } from './report.ts'
+import type { GeneratorTasks } from './generator.ts'
+import { type Hub, startHub } from './hubProcess.ts'
+import { type Latencies, measureLatency, quantileMs } from './openLoop.ts'
+import { type Peer, type Peers, startPeers } from './peers.ts'
+import { figureOf, medianOf, report, rounded, tell } from './report.ts'
 
 const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.', {
-  rate: { value: 200, says: 'frames per second of all devices together, a point each' },
+  percent: { value: [10, 50, 80], says: 'shares of the maximum; several are measured in turn' },
+  maximum: { value: 'measure', says: 'frames per second of all devices together, a point each' },
   devices: { value: 20, says: 'devices' },
-  seconds: { value: 5, says: 'length of a round' },
-  rounds: { value: 3, says: 'rounds of each' },
-  embedded: { value: false, says: 'use the embedded database' },
+  seconds: { value: 3, says: 'length of a round' },
+  rounds: { value: 5, says: 'rounds of each' },
+  peers: { value: 'mosquitto QoS 0', says: 'peers by name, with commas between; or none' },
+  embedded: { value: false, says: 'use the embedded database; then nothing loads it for the others' },
   profile: { value: '', says: 'folder for a CPU profile of the hub' },
-  secondsMax: { value: 180, says: 'give up after so long' },
+  secondsMax: { value: 400, says: 'give up after so long' },
 })
 endWithin(flags.secondsMax)
 
-interface Contender {
-  name: string
-  port: number
-  user: HubUser
-  sends: 'points' | 'live'
-  rounds: Latencies[]
-}
-
 const WARM_UP_SECONDS = 1
-const WINDOW_POINTS = 4_000
+/** Points that a device may have in flight while the maximum is looked for. */
+const WINDOW_POINTS = 400
+const TRIAL_FRAMES = 40_000
+const TRIALS = 4
+/** The share that the goal is about. */
+const GOAL_PERCENT = 50
 
 const databases = await openDatabases(flags.embedded)
 const bareServer = openChild<BareServerTasks>('bareServer')
+const generator = openChild<GeneratorTasks>('generator')
+const databaseLoad = openChild<DatabaseLoadTasks>('databaseLoad')
 let hub: Hub | null = null
+let peers: Peers | null = null
 try {
-  hub = await startHub(databases.hubEnv, flags.profile)
-  await compare(hub)
+  peers = await startPeers(flags.peers, flags.devices)
+  hub = await startHub({ ...databases.hubEnv, ...HUB_ENV }, flags.profile)
+  await compare(hub, peers)
 } finally {
   await hub?.stop()
-  await bareServer.end()
+  await peers?.close()
+  await Promise.all([bareServer, generator, databaseLoad].map((child) => child.end()))
   await databases.close()
 }
 process.exit()
 
-async function compare({ port, addUser }: Hub): Promise<void> {
+async function compare(running: Hub, { measured, missing }: Peers): Promise<void> {
   const connection = await databases.openReference()
   const postgres = await versionOf(connection)
   await connection.close()
-  const bare = await bareServer.ask('listen', { windowPoints: WINDOW_POINTS })
-  const deviceKeys = Array.from({ length: flags.devices }, (_, i) => `sender ${i + 1}`)
-  const user = await addUser(flags.devices)
-  const contenders: [Contender, Contender] = [
-    {
-      name: 'uWebSockets.js alone',
-      ...bare,
-      user: { token: 'anyone', deviceKeys },
-      sends: 'live',
-      rounds: [],
-    },
-    { name: 'hub', port, user, sends: 'points', rounds: [] },
-  ]
-  for (const one of contenders) await measureLatency({ ...flags, ...one, seconds: WARM_UP_SECONDS })
-  for (let round = 1; round <= flags.rounds; round++) {
-    for (const one of contenders) {
-      const measured = await measureLatency({ ...flags, ...one })
-      one.rounds.push(measured)
-      tell(
-        `round ${round}: ${one.name}: to the viewer ${inWords(measured.viewerMs)}, ACK ${inWords(measured.ackMs)}`,
-      )
-    }
+  for (const reason of missing) tell(`not measured: ${reason}`)
+  if (databases.referenceUrl !== null) {
+    await databaseLoad.ask('open', { url: databases.referenceUrl, devices: flags.devices })
   }
-  const [reference, result] = contenders.map(summaryOf) as [Summary, Summary]
+  const mine = await hubContender(running, flags.devices)
+  const bare = await bareContender(bareServer, flags.devices)
+  const maximum = flags.maximum === 'measure' ? await findMaximum(mine) : Number(flags.maximum)
+  tell(`the hub takes ${maximum} frames/s of one point`)
+  const results = []
+  const references = []
+  const others = []
+  for (const percent of flags.percent) {
+    const rate = Math.max(1, Math.round((maximum * percent) / 100))
+    const rounds = await alternate([bare, ...measured, mine], mine, rate)
+    const [kept, reference] = [summaryOf(rounds.get(mine)!), summaryOf(rounds.get(bare)!)]
+    const timesRelay = rounded(kept.viewerP99Ms.median / reference.viewerP99Ms.median)
+    results.push({ percent, rate, ...kept, timesRelay })
+    references.push({ percent, rate, ...reference })
+    for (const peer of measured) others.push({ ...factsOf(peer), percent, ...summaryOf(rounds.get(peer)!) })
+  }
   report({
     scenario: flags.embedded ? 'latency-embedded' : 'latency',
     postgres,
-    parameters: { ...flags, profile: flags.profile !== '' },
-    results: [result],
-    reference,
-    ratio: result.viewerP99Ms.median / reference.viewerP99Ms.median,
+    parameters: { ...flags, maximum, profile: flags.profile !== '', loaded: databases.referenceUrl !== null },
+    results,
+    reference: references,
+    peers: others,
+    notMeasured: missing,
+    ratio: (results.find(({ percent }) => percent === GOAL_PERCENT) ?? results.at(-1)!).timesRelay,
   })
 }
 
-type Summary = ReturnType<typeof summaryOf>
+/** Frames of one point that the hub acknowledges in a second while its viewer watches. */
+async function findMaximum({ port, user }: Contender): Promise<number> {
+  const framesPerDevice = Math.round(TRIAL_FRAMES / flags.devices)
+  const rates: number[] = []
+  for (let trial = 0; trial < TRIALS; trial++) {
+    await databases.empty()
+    await generator.ask('connect', { port, ...user, firstPlace: 0 })
+    await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: 'points' })
+    const sent = await generator.ask('send', { pointsPerFrame: 1, windowPoints: WINDOW_POINTS })
+    await generator.ask('disconnect', undefined)
+    rates.push((framesPerDevice * flags.devices * 1_000) / (sent.lastAckMs - sent.firstSendMs))
+  }
+  return Math.round(medianOf(rates.slice(1)))
+}
 
-function summaryOf({ rounds }: Contender) {
-  const over = (of: (round: Latencies) => number[], q: number) =>
-    figureOf(rounds.map((round) => quantileOf(of(round), q)))
+/** The hub loads its own database; for the others somebody has to. */
+async function alternate(contenders: readonly Contender[], mine: Contender, rate: number) {
+  const rounds = new Map<Contender, Latencies[]>(contenders.map((one) => [one, []]))
+  for (let round = 0; round <= flags.rounds; round++) {
+    for (const one of contenders) {
+      await databases.empty()
+      const isLoaded = one !== mine && databases.referenceUrl !== null
+      if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
+      const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
+      const measured = await measureLatency({ ...one, rate, seconds })
+      if (isLoaded) await databaseLoad.ask('stop', undefined)
+      if (round === 0) continue
+      rounds.get(one)!.push(measured)
+      const ack = measured.ack.totalCount > 0 ? `, ACK ${inWords(measured.ack)}` : ''
+      tell(`round ${round}: ${rate}/s: ${one.name}: to the viewer ${inWords(measured.viewer)}${ack}`)
+    }
+  }
+  return rounds
+}
+
+function summaryOf(rounds: readonly Latencies[]) {
+  const over = (of: keyof Omit<Latencies, 'missing'>, q: number) =>
+    figureOf(rounds.map((round) => quantileMs(round[of], q)))
   return {
-    viewerP50Ms: over(({ viewerMs }) => viewerMs, 0.5),
-    viewerP99Ms: over(({ viewerMs }) => viewerMs, 0.99),
-    ackP50Ms: over(({ ackMs }) => ackMs, 0.5),
-    ackP99Ms: over(({ ackMs }) => ackMs, 0.99),
+    viewerP50Ms: over('viewer', 0.5),
+    viewerP99Ms: over('viewer', 0.99),
+    viewerP999Ms: over('viewer', 0.999),
+    // Not everybody acknowledges.
+    ...(rounds.every(({ ack }) => ack.totalCount > 0) && {
+      ackP50Ms: over('ack', 0.5),
+      ackP99Ms: over('ack', 0.99),
+      ackP999Ms: over('ack', 0.999),
+    }),
     /** How late the frames left here; part of all the others. */
-    sendLateP99Ms: over(({ sendLateMs }) => sendLateMs, 0.99),
+    sendLateP99Ms: over('sendLate', 0.99),
     missing: rounds.reduce((sum, { missing }) => sum + missing, 0),
   }
 }
 
-function inWords(latenciesMs: number[]): string {
-  return `p50 ${rounded(quantileOf(latenciesMs, 0.5))} ms, p99 ${rounded(quantileOf(latenciesMs, 0.99))} ms`
+function factsOf({ name, version, durability }: Peer) {
+  return { name, version, durability }
+}
+
+function inWords(of: Latencies['viewer']): string {
+  return `p50 ${rounded(quantileMs(of, 0.5))} ms, p99 ${rounded(quantileMs(of, 0.99))} ms`
 }

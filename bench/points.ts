@@ -11,6 +11,8 @@ const STEP_MS = 1
 const HEAD_START_MS = 40_000
 /** Points of one turn around a circle of about 25 kilometres; the next turn is a little wider. */
 const TURN_POINTS = 6_000
+/** So many devices have a place of their own; more would leave the globe. */
+const PLACES = 4_000
 
 /** Where one device's points go on. The same in every run: `place` is all that tells devices apart. */
 export interface Course {
@@ -35,14 +37,15 @@ export function catchUp(course: Course, nowMs: number): void {
 /** The next `count` points, flat in wire units as in messages.ts. */
 export function nextPoints(course: Course, count: number): Float64Array {
   const values = new Float64Array(count * POINT_STRIDE)
+  const aside = (course.place % PLACES) * 50_000
   for (let i = 0; i < count; i++) {
     const at = i * POINT_STRIDE
     const turn = course.made / TURN_POINTS + course.place / 50
     const angle = turn * 2 * Math.PI
     const radius = 1_100_000 + Math.floor(turn) * 3_000
     values[at + AT.recordedMs] = course.nextMs
-    values[at + AT.lat] = Math.round(452_000_000 + course.place * 50_000 + Math.sin(angle) * radius)
-    values[at + AT.lng] = Math.round(138_000_000 + course.place * 50_000 + Math.cos(angle) * radius * 1.4)
+    values[at + AT.lat] = Math.round(452_000_000 + aside + Math.sin(angle) * radius)
+    values[at + AT.lng] = Math.round(138_000_000 + aside + Math.cos(angle) * radius * 1.4)
     values[at + AT.accuracy] = 350 + (course.made % 400)
     values[at + AT.speed] = 1_200 + (course.made % 300)
     values[at + AT.heading] = Math.floor((turn % 1) * 36_000)

@@ -24,6 +24,9 @@ export interface Outcome {
   /** One entry for each combination that was measured. */
   results: Record<string, unknown>[]
   reference: unknown
+  /** What people would use instead, in the same run, and which of it could not be had. */
+  peers?: Record<string, unknown>[]
+  notMeasured?: string[]
   /** Hub to reference, of the least favourable result that the scenario's goal is about. */
   ratio: number
 }
@@ -66,7 +69,7 @@ export function tell(message: string): void {
 
 /** Prints the line and appends it to the results of the scenario. */
 export function report(outcome: Outcome): void {
-  const { scenario, postgres, parameters, results, reference, ratio } = outcome
+  const { scenario, postgres, parameters, results, reference, peers, notMeasured, ratio } = outcome
   const line = JSON.stringify({
     scenario,
     at: new Date().toISOString(),
@@ -75,6 +78,8 @@ export function report(outcome: Outcome): void {
     parameters,
     results,
     reference,
+    peers,
+    notMeasured,
     ratio: rounded(ratio),
   })
   mkdirSync(RESULTS_DIRECTORY, { recursive: true })
@@ -84,10 +89,11 @@ export function report(outcome: Outcome): void {
     tell(`the machine was busy (load ${loadAtStart.toFixed(1)}): these figures say little`)
 }
 
-/** Results of earlier runs are no change of the code that is measured. */
+/** Results of earlier runs, and the page made of them, are no change of the code that is measured. */
 function commitFacts(): { commit: string | null; dirty: boolean | null } {
   try {
-    const changes = git('status', '--porcelain', '--', '.', ':!bench/results')
+    const made = [':!bench/results', ':!bench/RESULTS.md', ':!bench/plots']
+    const changes = git('status', '--porcelain', '--', '.', ...made)
     return { commit: git('rev-parse', '--short=10', 'HEAD'), dirty: changes !== '' }
   } catch {
     return { commit: null, dirty: null }

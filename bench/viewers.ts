@@ -5,7 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serveTasks } from './children.ts'
 import { cpuMs, monotonicMs } from './clock.ts'
+import type { DialectName } from './dialects.ts'
 import { openViewerLink } from './links.ts'
+import { openPeerLink } from './peerLink.ts'
 import type { BenchSocket } from './webSocket.ts'
 
 export type ViewersTasks = typeof tasks
@@ -29,19 +31,28 @@ let completeMs = 0
 let armedCpuMs = 0
 let trouble: string | null = null
 
-const tasks = { connect, arm, counted, disconnect }
+const tasks = { connect, arm, counted, stall, disconnect }
 serveTasks(tasks)
 
 /** Resolves when all of them are live. */
-async function connect(input: { port: number; token: string; viewers: number }): Promise<void> {
-  const { port, token, viewers } = input
+async function connect(input: {
+  port: number
+  token: string
+  viewers: number
+  dialect?: DialectName | null
+}): Promise<void> {
+  const { port, token, viewers, dialect } = input
   trouble = null
   let begun = 0
   await Promise.all(
     Array.from({ length: Math.min(viewers, CONNECTING_MAX) }, async () => {
       while (begun < viewers) {
         begun += 1
-        sockets.push(await openViewerLink({ port, token, onLive: count, onTrouble: note }))
+        sockets.push(
+          dialect
+            ? await openPeerLink({ port, dialect, role: 'viewer', onDelivered: count, onTrouble: note })
+            : await openViewerLink({ port, token, onLive: count, onTrouble: note }),
+        )
       }
     }),
   )
@@ -69,6 +80,11 @@ async function counted(): Promise<Counted> {
   }
   if (trouble !== null) throw new Error(trouble)
   return { received, lastMs: completeMs === 0 ? seenMs : completeMs, cpuMs: cpuMs() - armedCpuMs }
+}
+
+/** From now on none of them reads; the server may close them. */
+async function stall(): Promise<void> {
+  for (const socket of sockets) socket.stall()
 }
 
 async function disconnect(): Promise<void> {

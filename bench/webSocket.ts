@@ -1,7 +1,7 @@
 /**
  * A WebSocket client that costs next to nothing, so that a benchmark measures the server: one read buffer for all
  * sockets, frames handed out in place, and messages that the caller has framed beforehand. No fragments, no
- * compression, no text: the hub sends none.
+ * compression: no server here sends any.
  */
 import { randomBytes } from 'node:crypto'
 import net from 'node:net'
@@ -9,9 +9,12 @@ import net from 'node:net'
 export interface SocketOptions {
   port: number
   path: string
+  /** Empty: none is offered. */
   subprotocol: string
   /** A binary message lies in `bytes` from `from` to `to` (exclusive) until the call returns. */
   onMessage: (bytes: Buffer, from: number, to: number) => void
+  /** The same for a text message; without it none is expected. */
+  onText?: (bytes: Buffer, from: number, to: number) => void
   /** The socket ended without having been asked to. */
   onLost: (reason: string) => void
 }
@@ -19,10 +22,12 @@ export interface SocketOptions {
 export interface BenchSocket {
   /** Whole messages, each made by `framed`, one after the other. */
   write: (messages: Uint8Array) => void
+  /** Reads nothing any more, as somebody whose line has stopped. */
+  stall: () => void
   end: () => void
 }
 
-const OPCODE = { binary: 2, close: 8, ping: 9, pong: 10 } as const
+export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 const FINAL = 0x80
 const MASKED = 0x80
 const READ_BYTES = 256 * 1024
@@ -43,7 +48,7 @@ export function framed(payload: Uint8Array, opcode: number = OPCODE.binary): Buf
 
 /** Resolves when the upgrade is done; rejects when it is refused. */
 export function openSocket(options: SocketOptions): Promise<BenchSocket> {
-  const { port, path, subprotocol, onMessage, onLost } = options
+  const { port, path, subprotocol, onMessage, onText, onLost } = options
   return new Promise((resolve, reject) => {
     let rest: Buffer | null = null
     let isUpgraded = false
@@ -77,7 +82,7 @@ export function openSocket(options: SocketOptions): Promise<BenchSocket> {
         return bytes.length
       }
       isUpgraded = true
-      resolve({ write: (message) => void socket.write(message), end })
+      resolve({ write: (message) => void socket.write(message), stall: () => void socket.pause(), end })
       return messages(bytes, headEnd + 4)
     }
 
@@ -99,6 +104,7 @@ export function openSocket(options: SocketOptions): Promise<BenchSocket> {
         if (bytes.length < to) break
         const opcode = bytes[at]! & 0x0f
         if (opcode === OPCODE.binary) onMessage(bytes, at + head, to)
+        else if (opcode === OPCODE.text && onText) onText(bytes, at + head, to)
         else control(opcode, bytes.subarray(at + head, to))
         at = to
       }
@@ -107,9 +113,9 @@ export function openSocket(options: SocketOptions): Promise<BenchSocket> {
 
     function control(opcode: number, payload: Buffer): void {
       if (opcode === OPCODE.ping) socket.write(framed(payload, OPCODE.pong))
-      if (opcode === OPCODE.close) {
+      else if (opcode === OPCODE.close) {
         lost(`closed with ${payload.length < 2 ? 'no code' : payload.readUInt16BE(0)} ${payload.subarray(2)}`)
-      }
+      } else if (opcode !== OPCODE.pong) lost(`a frame of a kind that nobody expects: ${opcode}`)
     }
 
     function end(): void {
@@ -134,7 +140,7 @@ function upgradeRequest(port: number, path: string, subprotocol: string): string
     'Connection: Upgrade',
     `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
     'Sec-WebSocket-Version: 13',
-    `Sec-WebSocket-Protocol: ${subprotocol}`,
+    ...(subprotocol === '' ? [] : [`Sec-WebSocket-Protocol: ${subprotocol}`]),
     '\r\n',
   ].join('\r\n')
 }

@@ -53,6 +53,7 @@ function add(line: Result | Skipped): void {
 }
 
 export function tableOf(results: readonly (Result | Skipped)[]): string {
+  if (results.length === 0) return 'No long run of this version is on record yet.'
   const rows = results.map((line) =>
     'skipped' in line ? `| ${line.fault} | skipped: ${line.skipped} | | | | | | | |` : rowOf(line),
   )

@@ -1,0 +1,114 @@
+/**
+ * `npm run bench:results`: bench/RESULTS.md and its plots, made from the last raw line of each scenario and nothing
+ * else, so that whoever doubts a table can look it up.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { barsAsSvg } from './chart.ts'
+import { GOALS } from './goals.ts'
+import { isFigure, type Line, lastLine, type Row, rowsOf } from './lines.ts'
+import { PLOTS_DIRECTORY, RESULTS_PAGE } from './paths.ts'
+import { plotOf } from './plots.ts'
+import { tell } from './report.ts'
+import { SCENARIOS } from './scenarios.ts'
+
+/** Above this others were at work on the machine. */
+const QUIET_LOAD_MAX = 0.5
+
+mkdirSync(PLOTS_DIRECTORY, { recursive: true })
+writeFileSync(RESULTS_PAGE, page())
+tell(`written: ${path.relative(process.cwd(), RESULTS_PAGE)}`)
+
+function page(): string {
+  const sections = SCENARIOS.map(({ name, title }) => section(name, title, lastLine(name)))
+  return [
+    '# Measured',
+    '',
+    'Made by `npm run bench:results` from the last lines in [results/](results/); do not edit. Every figure is a median of',
+    'rounds, with the distance of the farthest round after ±; everything in one table was measured in the same run, in turns.',
+    '',
+    '## Goals',
+    '',
+    ...goals(),
+    ...sections.flat(),
+  ].join('\n')
+}
+
+function goals(): string[] {
+  const rows = GOALS.map(({ what, goal, answer }) => {
+    const found = answer()
+    const verdict = found === null ? 'not measured' : found.isMet ? 'met' : '**not met**'
+    return `| ${what} | ${goal} | ${found?.measured ?? ''} | ${verdict} |`
+  })
+  return ['| | goal | measured | |', '|---|---|---|---|', ...rows, '']
+}
+
+function section(name: string, title: string, line: Line | null): string[] {
+  const head = [`## ${title}`, '', `\`npm run bench:${name.replace('-embedded', ' -- --embedded')}\``, '']
+  if (line === null) return [...head, 'Not measured.', '']
+  return [
+    ...head,
+    facts(line),
+    '',
+    ...plot(name, line),
+    ...table('hub', line.results),
+    ...table('reference', rowsOf(line.reference)),
+    ...table('instead', line.peers ?? []),
+    ...(line.notMeasured ?? []).map((reason) => `* Not measured: ${reason}`),
+    ...(line.notMeasured?.length ? [''] : []),
+  ]
+}
+
+function facts({ at, commit, dirty, machine, parameters }: Line): string {
+  const { cpu, cores, memoryGb, os, node, loadAtStart, postgres } = machine
+  const state = dirty ? ' with changes' : ''
+  const load = loadAtStart > QUIET_LOAD_MAX ? `**${loadAtStart}, a busy machine**` : String(loadAtStart)
+  const settings = Object.entries(parameters)
+    .filter(([name]) => !['profile', 'secondsMax'].includes(name))
+    .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+  return [
+    `${at.slice(0, 10)}, commit ${commit ?? 'unknown'}${state}; ${cpu}, ${cores} cores, ${memoryGb} GB, ${os}, Node ${node}, ${postgres};`,
+    `load before it ${load}. Parameters: ${settings.join(', ')}.`,
+  ].join('\n')
+}
+
+function plot(name: string, line: Line): string[] {
+  const bars = plotOf(line)
+  if (bars === null) return []
+  writeFileSync(path.join(PLOTS_DIRECTORY, `${name}.svg`), barsAsSvg(bars))
+  return [`![${bars.title}](${path.basename(PLOTS_DIRECTORY)}/${name}.svg)`, '']
+}
+
+/** A column for every field that any row has. */
+function table(title: string, rows: readonly Row[]): string[] {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) =>
+    rows.some((row) => cell(row[name]) !== ''),
+  )
+  if (names.length === 0) return []
+  return [
+    `| ${title} | ${names.map(spaced).join(' | ')} |`,
+    `|---|${names.map(() => '---|').join('')}`,
+    ...rows.map((row) => `| | ${names.map((name) => cell(row[name])).join(' | ')} |`),
+    '',
+  ]
+}
+
+function cell(value: unknown): string {
+  if (value === undefined || value === null) return ''
+  if (isFigure(value)) return `${amount(value.median)} ±${Math.round(value.spreadPercent)} %`
+  if (typeof value === 'number') return amount(value)
+  if (typeof value !== 'object') return String(value)
+  return Object.entries(value)
+    .filter(([, part]) => !Array.isArray(part))
+    .map(([name, part]) => `${spaced(name)} ${cell(part)}`)
+    .join(', ')
+}
+
+function amount(value: number): string {
+  return value.toLocaleString('en', { maximumSignificantDigits: 4 })
+}
+
+/** `cpuMicrosPerPoint` as words. */
+function spaced(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+}

@@ -1,0 +1,31 @@
+/** Every scenario by the name of its raw lines, in the order in which all of them run, and how long each may take. */
+
+export interface Scenario {
+  name: string
+  title: string
+  /** The module and its flags. */
+  module: string
+  flags: readonly string[]
+  secondsMax: number
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  scenario('ingest', 'Points in', 200),
+  {
+    ...scenario('ingest', 'Points in, embedded database', 150),
+    name: 'ingest-embedded',
+    flags: ['--embedded'],
+  },
+  scenario('fanout', 'Fan-out', 300),
+  scenario('cost', 'CPU of the hub', 180),
+  scenario('latency', 'Latency', 250),
+  scenario('connections', 'Idle sockets', 300),
+  scenario('growth', 'Growth', 400),
+  scenario('slow', 'Slow viewers', 180),
+  scenario('hello', 'Reconnect storm', 120),
+  scenario('http', 'HTTP', 180),
+]
+
+function scenario(name: string, title: string, secondsMax: number): Scenario {
+  return { name, title, module: name, flags: [], secondsMax }
+}
