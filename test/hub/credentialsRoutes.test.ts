@@ -243,6 +243,11 @@ describe('admins', () => {
     ['a field too many', { email: 'x@example.org' }, 'email'],
     ['providers that are a list', { providers: [] }, 'providers'],
     ['an issuer that is no address', { providers: { me: { sub: '1' } } }, 'providers.me'],
+    ...['\0', '\ud800', '\udc00', ' '].map((text): [string, object, string] => [
+      `an issuer with ${JSON.stringify(text)} in it`,
+      { providers: { [`https://a.example/${text}b`]: { sub: '1' } } },
+      `providers.https://a.example/${text}b`,
+    ]),
     [
       'a provider without a subject',
       { providers: { 'https://a.example': {} } },
