@@ -88,14 +88,19 @@ async function read(one: Route, request: Request, identify: Identify) {
   }
 }
 
-/** A field that is given more than once is a list, which no schema of ours takes for one of its values. */
+/**
+ * A field that is given more than once is a list, which no schema of ours takes for one of its values. One pass: who asks
+ * for how the hub is may name a thousand of them.
+ */
 function fieldsOf(query: URLSearchParams): Record<string, string | string[]> {
-  return Object.fromEntries(
-    [...new Set(query.keys())].map((name) => {
-      const values = query.getAll(name)
-      return [name, values.length === 1 ? values[0]! : values]
-    }),
-  )
+  const fields = new Map<string, string | string[]>()
+  for (const [name, value] of query) {
+    const before = fields.get(name)
+    if (before === undefined) fields.set(name, value)
+    else if (typeof before === 'string') fields.set(name, [before, value])
+    else before.push(value)
+  }
+  return Object.fromEntries(fields)
 }
 
 async function admit(
