@@ -289,6 +289,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     history,
     tokens,
     identify,
+    hold: rights.hold,
     onLogin,
     ...limits,
     isReady,

@@ -133,10 +133,12 @@ export function createHttp(options: HttpOptions) {
   async function stream(
     link: Link,
     method: string,
-    { pieces, ...answer }: StreamedAnswer,
+    { pieces, hold, ...answer }: StreamedAnswer,
     headers: Record<string, string>,
   ): Promise<void> {
-    if (method !== 'HEAD') return options.streams.send(link, pieces, () => begin(link.res, answer, headers))
+    if (method !== 'HEAD') {
+      return options.streams.send(link, { pieces, hold }, () => begin(link.res, answer, headers))
+    }
     if (!link.isGone) link.res.cork(() => begin(link.res, answer, headers).endWithoutBody())
     await pieces.return(undefined)
   }
