@@ -305,10 +305,15 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     audit,
     now,
   })
-  const pages = createPageServer(
-    readPages({ mapStyle: config.mapStyle, issuer: config.oidc?.issuer ?? null }),
-    countRequest,
-  )
+  const pages = createPageServer({
+    pages: readPages({ mapStyle: config.mapStyle, issuer: config.oidc?.issuer ?? null }),
+    onRequest: countRequest,
+    mayRequest: (res, req) => {
+      const mayRequest = door.mayRequest(visitors.read(res, req).block, elapsed())
+      if (!mayRequest) onRefused('requestRate')
+      return mayRequest
+    },
+  })
   const http = createHttp({
     handlers: api,
     streams,
