@@ -121,9 +121,12 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
   ]
 }
 
-function actsOf(userId: number, { role, isActive }: z.infer<typeof CHANGE>): Act[] {
+function actsOf(userId: number, { role, isActive, providers }: z.infer<typeof CHANGE>): Act[] {
   const acts: Act[] = []
   if (role !== undefined) acts.push([role === 'admin' ? 'user.promoted' : 'user.demoted', { userId }])
   if (isActive !== undefined) acts.push([isActive ? 'user.activated' : 'user.deactivated', { userId }])
+  if (providers !== undefined) {
+    acts.push(['user.providersWritten', { userId, issuers: Object.keys(providers).length }])
+  }
   return acts
 }
