@@ -19,6 +19,8 @@ export interface Acts {
   'user.deactivated': { userId: number }
   'user.promoted': { userId: number }
   'user.demoted': { userId: number }
+  /** Who the user is at OpenID issuers was written: these are who may sign in as the user. */
+  'user.providersWritten': { userId: number; issuers: number }
   /** A token that lets its bearer be this user. */
   'token.issued': { userId: number }
   'share.made': { shareId: number; deviceIds: readonly number[] }

@@ -290,6 +290,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     history,
     tokens,
     identify,
+    hold: rights.hold,
     onLogin,
     ...limits,
     isReady,
@@ -305,10 +306,15 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     audit,
     now,
   })
-  const pages = createPageServer(
-    readPages({ mapStyle: config.mapStyle, issuer: config.oidc?.issuer ?? null }),
-    countRequest,
-  )
+  const pages = createPageServer({
+    pages: readPages({ mapStyle: config.mapStyle, issuer: config.oidc?.issuer ?? null }),
+    onRequest: countRequest,
+    mayRequest: (res, req) => {
+      const mayRequest = door.mayRequest(visitors.read(res, req).block, elapsed())
+      if (!mayRequest) onRefused('requestRate')
+      return mayRequest
+    },
+  })
   const http = createHttp({
     handlers: api,
     streams,

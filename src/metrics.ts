@@ -58,6 +58,8 @@ const COUNTS = {
   exportsBroken: 'Of those that had begun, broken off because the database failed',
   exportsLeft: 'Of those, left by whoever had asked',
   exportsStalled: 'Of those, ended because nobody read on',
+  exportsWithdrawn: 'Of those, ended because whoever had asked lost the right to them',
+  exportsRefused: 'Answers of that kind refused because too many were under way, in all or of one address',
   pointPages: 'Pages of points read for them',
   requestsRefused: 'HTTP requests refused because too many came from their address',
   bodiesTooLarge: 'HTTP requests whose body was too large',

@@ -14,6 +14,8 @@ const TYP = 'at+jwt'
 /** Whoever can read the secret is the operator of the hub, with or without an account. */
 const OPERATOR = 'operator'
 export const OPERATOR_TTL_S_MAX = 300
+/** How far the clock of the hub that issued it may be ahead. */
+const AHEAD_MS_MAX = 60_000
 const ID_MAX = 2 ** 31 - 1
 
 /** The scope of a token that was made for a share and is good for nothing else. */
@@ -77,6 +79,8 @@ export function createTokens(secret: string, { tokenTtlSMax }: { tokenTtlSMax: n
       const ttlS = payload.exp! - payload.iat!
       const ttlSMax = subject === OPERATOR ? OPERATOR_TTL_S_MAX : tokenTtlSMax
       if (subject === null || ttlS > ttlSMax) return { is: 'refused' }
+      // Issued later, a short life could end in ten years.
+      if (payload.iat! * 1000 > nowMs + AHEAD_MS_MAX) return { is: 'refused' }
       return { is: 'valid', subject, expiresMs: Math.floor(payload.exp! * 1000) }
     } catch (error) {
       // There is no fresh token for a share that has expired (V7).

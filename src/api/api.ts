@@ -2,6 +2,7 @@
 import type { Audit } from '../audit.ts'
 import type { Directory } from '../core/directory.ts'
 import type { Identify } from '../identity.ts'
+import type { Rights } from '../rights.ts'
 import type { Tokens } from '../tokens.ts'
 import { auditing, createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
@@ -33,6 +34,7 @@ export interface ApiOptions
   /** A user shows a token for the first time. */
   onLogin: (userId: number) => void
   audit: Audit
+  hold: Rights['hold']
 }
 
 export function createApi(options: ApiOptions): Handlers {
@@ -51,5 +53,5 @@ export function createApi(options: ApiOptions): Handlers {
   ]
   const described = [...routes, openApiRoute(routes)]
   const identify = auditing(createIdentify(options.identify, options.onLogin), audit)
-  return handlersOf(described, identify, audit.act)
+  return handlersOf(described, identify, options.hold, audit.act)
 }

@@ -39,6 +39,8 @@ export interface StreamedAnswer {
   /** What a browser may call it when it saves it; null: it is no file. */
   fileName: string | null
   pieces: AsyncGenerator<string>
+  /** Whoever asked may lose the right to it while it goes on: `withdraw` is called then. Returns what ends that. */
+  hold?: ((withdraw: () => void) => () => void) | undefined
 }
 
 export type Handler = (request: Request) => Promise<Answer>

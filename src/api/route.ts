@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Act, Actor } from '../audit.ts'
+import type { ViewerGrant } from '../core/grant.ts'
 import { actorOf, type Caller, type Identify } from './caller.ts'
 import { type Answer, type Handler, type Handlers, Problem, type Request } from './message.ts'
 
@@ -63,6 +64,7 @@ export function route<A extends Access, P = unknown, Q = unknown, B = unknown>(
 export function handlersOf(
   routes: readonly Route[],
   identify: Identify,
+  hold: (grant: ViewerGrant, withdraw: () => void) => () => void,
   onAct: (act: Act, actor: Actor) => void,
 ): Handlers {
   return Object.fromEntries(
@@ -72,10 +74,17 @@ export function handlersOf(
         const input = await read(one, request, identify)
         const answer = await one.handle(input)
         for (const act of answer.acts ?? []) onAct(act, actorOf(input.caller, request.address))
-        return answer
+        return 'pieces' in answer ? { ...answer, hold: holdOf(input.caller) } : answer
       },
     ]),
   )
+
+  /** Nobody takes anything from the operator. */
+  function holdOf(caller: Caller | null) {
+    if (caller === null || caller.user === null) return undefined
+    const grant: ViewerGrant = { role: caller.isAdmin ? 'admin' : 'user', userId: caller.user.id }
+    return (withdraw: () => void) => hold(grant, withdraw)
+  }
 }
 
 async function read(one: Route, request: Request, identify: Identify) {
@@ -88,14 +97,19 @@ async function read(one: Route, request: Request, identify: Identify) {
   }
 }
 
-/** A field that is given more than once is a list, which no schema of ours takes for one of its values. */
+/**
+ * A field that is given more than once is a list, which no schema of ours takes for one of its values. One pass: who asks
+ * for how the hub is may name a thousand of them.
+ */
 function fieldsOf(query: URLSearchParams): Record<string, string | string[]> {
-  return Object.fromEntries(
-    [...new Set(query.keys())].map((name) => {
-      const values = query.getAll(name)
-      return [name, values.length === 1 ? values[0]! : values]
-    }),
-  )
+  const fields = new Map<string, string | string[]>()
+  for (const [name, value] of query) {
+    const before = fields.get(name)
+    if (before === undefined) fields.set(name, value)
+    else if (typeof before === 'string') fields.set(name, [before, value])
+    else before.push(value)
+  }
+  return Object.fromEntries(fields)
 }
 
 async function admit(

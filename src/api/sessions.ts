@@ -107,10 +107,8 @@ export function sessionRoutes({ history }: SessionsOptions): Route[] {
   ]
 
   async function ownSession({ user, isAdmin }: Caller, sessionId: number): Promise<SessionRow> {
-    const session = await history.findSession(sessionId)
-    if (session === null || !(isAdmin || session.userId === user.id)) {
-      throw new Problem(404, 'there is no such session')
-    }
+    const session = await history.findSession(sessionId, isAdmin ? null : user.id)
+    if (session === null) throw new Problem(404, 'there is no such session')
     return session
   }
 }

@@ -19,12 +19,15 @@ export interface UsersOptions {
 const TOKEN_TTL_S = 3_600
 const ISSUERS_MAX = 16
 
+/** The database keeps no NUL and no half of a surrogate pair in JSON, and an address has neither. */
+const ADDRESS = /^[^\s\p{Cc}\p{Cs}]+$/u
+
 const role = z.enum(['user', 'admin'])
 
 /** Who the user is at OpenID issuers; what the database holds of it, see sql/0004_user_providers.sql. */
 const providers = z
   .record(
-    z.url('must be the address of an issuer').max(255),
+    z.url('must be the address of an issuer').regex(ADDRESS, 'must be the address of an issuer').max(255),
     z.strictObject({ sub: z.string().regex(/^[\x20-\x7e]{1,255}$/, 'must be 1 to 255 ASCII characters') }),
   )
   .refine((all) => Object.keys(all).length <= ISSUERS_MAX, `must be ${ISSUERS_MAX} issuers at most`)
@@ -118,9 +121,12 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
   ]
 }
 
-function actsOf(userId: number, { role, isActive }: z.infer<typeof CHANGE>): Act[] {
+function actsOf(userId: number, { role, isActive, providers }: z.infer<typeof CHANGE>): Act[] {
   const acts: Act[] = []
   if (role !== undefined) acts.push([role === 'admin' ? 'user.promoted' : 'user.demoted', { userId }])
   if (isActive !== undefined) acts.push([isActive ? 'user.activated' : 'user.deactivated', { userId }])
+  if (providers !== undefined) {
+    acts.push(['user.providersWritten', { userId, issuers: Object.keys(providers).length }])
+  }
   return acts
 }

@@ -85,7 +85,8 @@ export interface PastDevice {
 /** Every function rejects when the database is away. */
 export interface History {
   findDevice: (id: number) => Promise<PastDevice | null>
-  findSession: (id: number) => Promise<SessionRow | null>
+  /** `userId` null: whosever it is. Nothing is measured for anybody else. */
+  findSession: (id: number, userId: number | null) => Promise<SessionRow | null>
   /** Newest first. */
   listSessions: (wanted: SessionsWanted) => Promise<SessionRow[]>
   /**

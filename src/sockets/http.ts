@@ -133,28 +133,29 @@ export function createHttp(options: HttpOptions) {
   async function stream(
     link: Link,
     method: string,
-    { pieces, ...answer }: StreamedAnswer,
+    { pieces, hold, ...answer }: StreamedAnswer,
     headers: Record<string, string>,
   ): Promise<void> {
-    if (method !== 'HEAD') return options.streams.send(link, pieces, () => begin(link.res, answer, headers))
+    if (method !== 'HEAD') {
+      return options.streams.send(link, { pieces, hold }, () => begin(link.res, answer, headers))
+    }
     if (!link.isGone) link.res.cork(() => begin(link.res, answer, headers).endWithoutBody())
     await pieces.return(undefined)
   }
 
   function find(method: string, path: string): { handler: Handler; parameters: Record<string, string> } {
     const segments = path.split('/')
-    let isPath = false
+    const allowed: string[] = []
     for (const route of routes) {
       const parameters = match(route.segments, segments)
       if (parameters === null) continue
-      isPath = true
+      allowed.push(...(route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
       if (route.method === method || (route.method === 'GET' && method === 'HEAD')) {
         return { handler: route.handler, parameters }
       }
     }
-    throw isPath
-      ? new Problem(405, `${method} is not possible here`)
-      : new Problem(404, 'there is nothing here')
+    if (allowed.length === 0) throw new Problem(404, 'there is nothing here')
+    throw new Problem(405, `${method} is not possible here`, undefined, { Allow: allowed.join(', ') })
   }
 
   function answerOf(error: unknown): Answer {

@@ -4,11 +4,19 @@
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import type { Pages, Reply } from '../pages.ts'
+import { RETRY_AFTER_S } from './server.ts'
+
+export interface PageServerOptions {
+  pages: Pages
+  onRequest: () => void
+  /** False: too many requests have come from where this one does. */
+  mayRequest: (res: HttpResponse, req: HttpRequest) => boolean
+}
 
 const STATUS = { 200: '200 OK', 304: '304 Not Modified' } as const
 
 /** `handle` is true when the request was for a page and is answered. */
-export function createPageServer(pages: Pages, onRequest: () => void) {
+export function createPageServer({ pages, onRequest, mayRequest }: PageServerOptions) {
   return { handle }
 
   function handle(res: HttpResponse, req: HttpRequest): boolean {
@@ -21,9 +29,16 @@ export function createPageServer(pages: Pages, onRequest: () => void) {
     })
     if (reply === null) return false
     onRequest()
-    write(res, reply, method === 'head')
+    if (mayRequest(res, req)) write(res, reply, method === 'head')
+    else refuse(res)
     return true
   }
+}
+
+function refuse(res: HttpResponse): void {
+  res.cork(() => {
+    res.writeStatus('429 Too Many Requests').writeHeader('Retry-After', String(RETRY_AFTER_S)).end()
+  })
 }
 
 function write(res: HttpResponse, { status, headers, body }: Reply, isHead: boolean): void {

@@ -11,7 +11,14 @@ export interface StreamsOptions {
   limits: { exportsMax: number; exportStallMs: number }
   /** Whoever reads many slowly may not keep everybody else from reading. */
   addressExports: Tally<string>
-  counts: { exports: number; exportsBroken: number; exportsLeft: number; exportsStalled: number }
+  counts: {
+    exports: number
+    exportsBroken: number
+    exportsLeft: number
+    exportsStalled: number
+    exportsWithdrawn: number
+    exportsRefused: number
+  }
   /** An answer that had begun could not be completed. */
   onFault: (error: unknown) => void
 }
@@ -45,18 +52,28 @@ export function createStreams({ limits, addressExports, counts, onFault }: Strea
   }
 
   /** `begin` writes status and headers. Resolves when it is over, however it ended; rejects if it had not begun. */
-  async function send(link: Link, pieces: StreamedAnswer['pieces'], begin: () => void): Promise<void> {
+  async function send(
+    link: Link,
+    { pieces, hold }: Pick<StreamedAnswer, 'pieces' | 'hold'>,
+    begin: () => void,
+  ): Promise<void> {
     // The response of somebody who has left must not be touched.
     if (link.isGone) return void (await pieces.return(undefined))
-    if (open >= limits.exportsMax) throw refusal(503, 'too many exports are under way')
+    if (open >= limits.exportsMax) throw refuse(503, 'too many exports are under way')
     const { block } = link
     if (block !== null && !addressExports.take(block)) {
-      throw refusal(429, 'too many exports from this address are under way: let some of them end')
+      throw refuse(429, 'too many exports from this address are under way: let some of them end')
     }
     open += 1
     counts.exports += 1
     const outlet = createOutlet(link, limits.exportStallMs)
     let hasBegun = false
+    let isWithdrawn = false
+    const release = hold?.(() => {
+      isWithdrawn = true
+      // Nothing in it says that it is over: nobody may take this for all of it.
+      if (!link.isGone) link.res.close()
+    })
     try {
       const opening: string[] = []
       while (opening.length < OPENING_PIECES) {
@@ -79,15 +96,18 @@ export function createStreams({ limits, addressExports, counts, onFault }: Strea
     } finally {
       open -= 1
       if (block !== null) addressExports.release(block)
-      if (outlet.hasStalled) counts.exportsStalled += 1
+      release?.()
+      if (isWithdrawn) counts.exportsWithdrawn += 1
+      else if (outlet.hasStalled) counts.exportsStalled += 1
       else if (link.isGone) counts.exportsLeft += 1
       await pieces.return(undefined)
     }
   }
-}
 
-function refusal(status: number, detail: string): Problem {
-  return new Problem(status, detail, undefined, { 'Retry-After': String(RETRY_AFTER_S) })
+  function refuse(status: number, detail: string): Problem {
+    counts.exportsRefused += 1
+    return new Problem(status, detail, undefined, { 'Retry-After': String(RETRY_AFTER_S) })
+  }
 }
 
 function createOutlet(link: Link, stallMs: number) {

@@ -18,7 +18,7 @@ export interface HistoryLimits extends TrackLimits {
 export function createHistory(run: Run, limits: HistoryLimits, onPage: () => void): History {
   return {
     findDevice: (id) => findDevice(run, id),
-    findSession: (id) => findSession(run, id, limits),
+    findSession: (id, userId) => findSession(run, id, userId, limits),
     listSessions: (wanted) => listSessions(run, wanted, limits),
     points: (wanted) => readTrack(run, wanted, limits, onPage),
   }
@@ -38,8 +38,16 @@ select s.id, s.device_id, s.user_id, s.status, s.started_at, s.ended_at,
 from sessions s
 left join session_figures f on f.session_id = s.id and f.started_at = s.started_at and f.ended_at = s.ended_at`
 
-async function findSession(run: Run, id: number, limits: HistoryLimits): Promise<SessionRow | null> {
-  const rows = await run(`${SESSION} where s.id = $1::int`, [id])
+async function findSession(
+  run: Run,
+  id: number,
+  userId: number | null,
+  limits: HistoryLimits,
+): Promise<SessionRow | null> {
+  const rows = await run(`${SESSION} where s.id = $1::int and ($2::int is null or s.user_id = $2::int)`, [
+    id,
+    userId,
+  ])
   return rows[0] ? sessionRow(run, rows[0], limits) : null
 }
 

@@ -107,6 +107,16 @@ describeOnEachDatabase('the API', {}, (on) => {
       expect(answer.json.errors.map((error: { field: string }) => error.field)).toEqual([field])
   })
 
+  test.each([
+    ['PUT', '/v1/me', 'GET, HEAD'],
+    ['DELETE', '/v1/devices', 'GET, HEAD, POST'],
+    ['POST', '/v1/devices/1', 'GET, HEAD, PATCH, DELETE'],
+    ['GET', '/v1/pair', 'POST'],
+  ])('answers %s %s with what is allowed there', async (method, path, allowed) => {
+    const answer = await fetch(on.hub.http + path, { method })
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed])
+  })
+
   test('answers a body that is too large, no JSON or of another type', async () => {
     const send = async (body: string, type: string) => {
       const headers = { 'content-type': type, authorization: 'Bearer x' }

@@ -37,6 +37,8 @@ describeOnEachDatabase('the audit trail', {}, (on) => {
     await as('DELETE', `/v1/shares/${shared.share.id}`)
     await as('DELETE', place)
     await as('DELETE', place)
+    const providers = { 'https://issuer.example.org': { sub: 'somebody' } }
+    await on.hub.request('PATCH', `/v1/users/${admin.id}`, { providers })
     await on.hub.request('PATCH', `/v1/users/${admin.id}`, { role: 'user', isActive: false })
     const address = '127.0.0.1'
     const [byOperator, byAdmin] = [
@@ -59,6 +61,7 @@ describeOnEachDatabase('the audit trail', {}, (on) => {
       { audit: 'share.made', shareId: shared.share.id, deviceIds: [deviceId], ...byAdmin },
       { audit: 'share.ended', shareId: shared.share.id, ...byAdmin },
       { audit: 'device.deleted', deviceId, ...byAdmin },
+      { audit: 'user.providersWritten', userId: admin.id, issuers: 1, ...byOperator },
       { audit: 'user.demoted', userId: admin.id, ...byOperator },
       { audit: 'user.deactivated', userId: admin.id, ...byOperator },
     ]

@@ -80,6 +80,7 @@ const HUB_DEFECTS: Defect[] = [
   ['no subject', () => byHub({ sub: undefined })],
   ['an expiry in the past', () => byHub({ iat: nowS() - 60, exp: nowS() - 1 }), 'expired'],
   ['a life of 91 days', () => byHub({ exp: nowS() + 91 * DAY_S })],
+  ['a moment of issue in the future', () => byHub({ iat: nowS() + 600, exp: nowS() + 660 })],
   ['a time before which it is not valid', () => byHub({ nbf: nowS() + 600 })],
   ['a subject who is nobody', () => byHub({ sub: '2000000000' })],
   ['a subject who is inactive', () => byHub({ sub: String(on.inactive.id) })],

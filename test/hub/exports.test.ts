@@ -104,6 +104,35 @@ describeOnEachDatabase('a long export', { ALZY_EXPORTS_MAX: '3' }, (on, kind) =>
     expect((await on.hub.metric('alzy_point_pages_total')) - before).toBe(read)
   })
 
+  test('ends when its reader may not have it any more, and so does no other', {
+    timeout: GIVE_UP_MS,
+  }, async () => {
+    const admin = await on.hub.addUser({ role: 'admin' })
+    const change = (of: TestUser, body: object) => on.hub.request('PATCH', `/v1/users/${of.id}`, body)
+    const withdrawn = async (count: number) =>
+      until(async () => (await on.hub.metric('alzy_exports_withdrawn_total')) === count, 'it is ended')
+    const [own, theirs] = [
+      await startDownload(on.hub.port, place(), user.token),
+      await startDownload(on.hub.port, place(), admin.token),
+    ]
+    await standsStill(on.hub)
+    await change(admin, { role: 'user' })
+    await withdrawn(1)
+    expect(await on.hub.metric('alzy_exports_open')).toBe(1)
+    await theirs.toEnd()
+    expect([theirs.isComplete, theirs.isClosed]).toEqual([false, true])
+    await own.read(MB)
+    expect(own.isClosed).toBe(false)
+    await change(user, { isActive: false })
+    await withdrawn(2)
+    await own.toEnd()
+    expect([own.isComplete, own.isClosed]).toEqual([false, true])
+    await change(user, { isActive: true })
+    expect(await on.hub.metric('alzy_exports_open')).toBe(0)
+    expect(await on.hub.metric('alzy_exports_left_total')).toBe(1)
+    expect(await on.hub.metric('alzy_handler_faults_total')).toBe(0)
+  })
+
   test('whose reader has left before it began harms nobody', { timeout: GIVE_UP_MS }, async () => {
     const before = await on.hub.metric('alzy_http_requests_total')
     const asked = 40
@@ -122,6 +151,7 @@ describeOnEachDatabase('a long export', { ALZY_EXPORTS_MAX: '3' }, (on, kind) =>
     const tracks = await Promise.all([1, 2, 3].map(() => startDownload(on.hub.port, place(), user.token)))
     const refused = await on.hub.request('GET', place(), undefined, user.token)
     expect([refused.status, refused.json.title]).toEqual([503, 'Service Unavailable'])
+    expect(await on.hub.metric('alzy_exports_refused_total')).toBe(1)
     for (const track of tracks) track.leave()
     await until(async () => (await on.hub.metric('alzy_exports_open')) === 0, 'they are over')
     const next = await on.hub.request('GET', `/v1/devices/${device.id}/points?limit=1`, undefined, user.token)

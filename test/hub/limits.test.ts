@@ -267,6 +267,17 @@ describe('what is new from an address', () => {
     )
   })
 
+  test('is refused beyond the same rate when it is pages', async () => {
+    const before = await on.hub.metric('alzy_requests_refused_total')
+    const answers = await many(40, () => get(on.hub.port, '/track', { from: '127.0.3.7' }))
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(answers.filter(({ status }) => status === 200).length).toBe(answers.length - refused.length)
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { head } of refused) expect(head).toMatch(/^retry-after: 10\r?$/im)
+    expect(await on.hub.metric('alzy_requests_refused_total')).toBe(before + refused.length)
+    expect((await get(on.hub.port, '/track', { from: '127.0.3.8' })).status).toBe(200)
+  })
+
   test('is closed at once beyond a rate when it is connections that say nothing', async () => {
     const from = '127.0.3.5'
     const sockets = Array.from({ length: 150 }, () => silent(on.hub.port, from))

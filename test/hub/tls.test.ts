@@ -3,10 +3,12 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runAlzy, startHub, type TestHub } from '../rig/hub.ts'
@@ -17,6 +19,20 @@ import { until } from '../rig/until.ts'
 import { openDevice, openViewer } from '../rig/wire.ts'
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url))
+/** The server library leaves a reader alone for so long, if nobody keeps it from it. */
+const LIBRARY_PATIENCE_MS = 16_000
+/** Points, a second apart: more of them than fit into the buffers on the way. */
+const LONG = 150_000
+const FIRST_MS = Date.UTC(2025, 0, 1)
+const INSERT = `
+with s as (
+  insert into sessions (device_id, user_id, status, started_at, ended_at, updated_at)
+  values ($1::int, $2::int, 'ended', '2025-01-01Z', '2025-01-03Z', now()) returning id
+)
+insert into points (device_id, session_id, lat, lng, geom, recorded_at, received_at)
+select $1::int, s.id, 52, 13, st_setsrid(st_makepoint(13, 52), 4326),
+       timestamptz '2025-01-01Z' + i * interval '1 second', now()
+from s, generate_series(1, $3::int) as i`
 const opensslMissing = findOpenssl() ? '' : ' (openssl was not found)'
 let folder = ''
 const file = (name: string) => path.join(folder, name)
@@ -99,18 +115,18 @@ describe.skipIf(opensslMissing !== '')(`a hub with TLS${opensslMissing}`, () => 
   const command = (args: string[], more: Record<string, string> = {}) =>
     runAlzy(args, { ...database.env, ...env, NODE_EXTRA_CA_CERTS: file('ca.pem'), ...more })
 
-  function get(place: string): Promise<{ status: number; body: string }> {
+  /** Resolves with the head; nothing of the body is read until somebody does. */
+  function ask(place: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       https
-        .get(`https://localhost:${port}${place}`, { ca: ca(), agent: false }, (response) => {
-          let body = ''
-          response.on('data', (data) => {
-            body += data
-          })
-          response.on('end', () => resolve({ status: response.statusCode!, body }))
-        })
+        .get(`https://localhost:${port}${place}`, { ca: ca(), agent: false, headers }, resolve)
         .on('error', reject)
     })
+  }
+
+  async function get(place: string): Promise<{ status: number; body: string }> {
+    const response = await ask(place)
+    return { status: response.statusCode!, body: await textOf(response) }
   }
 
   test('answers over HTTPS, and says in its log and figures that it does', async () => {
@@ -142,6 +158,32 @@ describe.skipIf(opensslMissing !== '')(`a hub with TLS${opensslMissing}`, () => 
     const track = fileURLToPath(new URL('../../src/demo/tracks/cerknicko-jezero.gpx', import.meta.url))
     const replayed = await command(['replay', track, '--speed', '0', '--shift', 'now', '--key', deviceKey])
     expect(replayed).toMatchObject({ code: 0 })
+  })
+
+  test('streams a long export to a reader who takes a rest, every point once', {
+    timeout: 120_000,
+  }, async () => {
+    const user = await command(['user', 'add', 'far@example.org', '--json'])
+    const added = await command(['device', 'add', 'far@example.org', 'Ship', '--key', '--json'])
+    const { token } = JSON.parse((await command(['token', 'far@example.org', '--json'])).stdout)
+    const { deviceId } = JSON.parse(added.stdout)
+    await hub.end()
+    await database.query(INSERT, [deviceId, JSON.parse(user.stdout).id, LONG])
+    hub = await startHub({ database, env })
+    const response = await ask(`/v1/devices/${deviceId}/points?format=csv`, {
+      authorization: `Bearer ${token}`,
+    })
+    expect(response.statusCode).toBe(200)
+    // Nothing is read until the hub has stopped, and then for longer than the server library itself would wait.
+    const restedMs = performance.now()
+    await until(() => performance.now() - restedMs > LIBRARY_PATIENCE_MS, 'the rest is over', 60_000)
+    const pages = Number(/^alzy_point_pages_total (\S+)/m.exec((await get('/metrics')).body)?.[1])
+    expect(pages).toBeLessThan((LONG / 1_000) * 0.9)
+    const rows = (await textOf(response)).trimEnd().split('\r\n').slice(1)
+    expect(response.complete).toBe(true)
+    expect(rows.length).toBe(LONG)
+    const wrong = rows.findIndex((row, i) => Date.parse(row.slice(0, 24)) !== FIRST_MS + (i + 1) * 1_000)
+    expect(wrong).toBe(-1)
   })
 
   test('that is not trusted is named, with what would help', async () => {

@@ -200,7 +200,7 @@ describeOnEachStore('the history', (on) => {
       other,
       sent.filter((_, i) => i % 3 === 0),
     )
-    const found = await history(on.store.read).findSession(mine)
+    const found = await history(on.store.read).findSession(mine, null)
     expect(found).toMatchObject({
       deviceId: device.id,
       userId: device.userId,
@@ -217,17 +217,36 @@ describeOnEachStore('the history', (on) => {
     const device = await addDevice(on.store.read)
     const open = await addSession(on.store.read, device, NOON_MS)
     const ended = await addSession(on.store.read, device, NOON_MS + 1, NOON_MS + 60_001)
-    expect(await history(on.store.read).findSession(open)).toMatchObject({
+    expect(await history(on.store.read).findSession(open, null)).toMatchObject({
       pointCount: 0,
       distanceM: 0,
       durationS: 0,
     })
-    expect(await history(on.store.read).findSession(ended)).toMatchObject({
+    expect(await history(on.store.read).findSession(ended, null)).toMatchObject({
       pointCount: 0,
       distanceM: 0,
       durationS: 60,
     })
-    expect(await history(on.store.read).findSession(2_000_000_000)).toBeNull()
+    expect(await history(on.store.read).findSession(2_000_000_000, null)).toBeNull()
+  })
+
+  test('does the same for somebody else’s session as for none', async () => {
+    const [device, stranger] = [await addDevice(on.store.read), await addDevice(on.store.read)]
+    const session = await addSession(on.store.read, device, NOON_MS, NOON_MS + 59_000)
+    await addPoints(on.store.read, device.id, session, line(60, NOON_MS))
+    let statements = 0
+    const counted: Run = (text, parameters) => {
+      statements += 1
+      return on.store.read(text, parameters)
+    }
+    const ask = async (id: number, userId: number) => {
+      statements = 0
+      const found = await history(counted).findSession(id, userId)
+      return { found: found?.pointCount, statements }
+    }
+    expect(await ask(session, stranger.userId)).toEqual(await ask(2_000_000_000, stranger.userId))
+    expect(await ask(session, stranger.userId)).toEqual({ found: undefined, statements: 1 })
+    expect((await ask(session, device.userId)).found).toBe(60)
   })
 
   test('keeps the figures of an ended session, and looks again when points have come late or are gone', async () => {
@@ -240,7 +259,7 @@ describeOnEachStore('the history', (on) => {
       line(60, NOON_MS).filter((_, i) => i % 2 === 0 || i === 59),
     )
     const figures = async () => {
-      const { pointCount, distanceM, durationS } = (await history(on.store.read).findSession(session))!
+      const { pointCount, distanceM, durationS } = (await history(on.store.read).findSession(session, null))!
       return { pointCount, durationS, apartM: distanceM - (await lengthOf(on.store.read, session)) }
     }
     const right = (pointCount: number, durationS = 59) => ({
@@ -280,7 +299,7 @@ describeOnEachStore('the history', (on) => {
       { ms: NOON_MS - EARLY_MS, lat: 1, lng: 1 },
       { ms: NOON_MS, lat: 1, lng: 2 },
     ])
-    expect((await history(on.store.read).findSession(session))!.pointCount).toBe(2)
+    expect((await history(on.store.read).findSession(session, null))!.pointCount).toBe(2)
   })
 
   test('lists the sessions that were under way in a span, newest first', async () => {
