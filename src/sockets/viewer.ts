@@ -359,6 +359,8 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   function seen(viewer: Viewer, number: number): void {
     if (!viewer.lane.seen(number, clock()) || viewer.lane.isLive) return
+    // Nobody who has asked for nothing is shown a snapshot of nothing, or stands in the live stream.
+    if (viewer.subscription === null) return
     // A demoted viewer with nothing left over waits for the next tick.
     if (!viewer.snapshot.isComplete || viewer.lane.mayReturn) start(viewer, pump(viewer))
   }
