@@ -352,9 +352,9 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     else viewer.lane.missed(clock())
   }
 
-  /** Time as far as the hub attended to it. */
+  /** Time as far as the hub attended to it; it never goes back, whatever the clock of the machine does. */
   function clock(): number {
-    return attendedMs + Math.min(now() - checkedMs, STALL_MS)
+    return attendedMs + Math.min(Math.max(0, now() - checkedMs), STALL_MS)
   }
 
   function seen(viewer: Viewer, number: number): void {

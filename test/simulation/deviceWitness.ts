@@ -272,9 +272,11 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
 
   /** The op that decides is this one or a later one, and *ended* is final (D2). */
   function hasOp(deviceId: number, { op, atMs, sessionMs }: Item): boolean {
+    const opUs = atMs * 1000 + op!
     for (const row of tables.sessions.values()) {
-      if (row.deviceId !== deviceId || row.startedMs !== sessionMs) continue
-      return row.status === 'ended' || (op !== END && row.statusUs >= atMs * 1000 + op!)
+      // One that the hub had made up may have moved to an earlier start in the very moment that it was claimed.
+      if (row.deviceId !== deviceId || !row.starts.has(sessionMs!)) continue
+      if (row.status === 'ended' || row.statusUs > opUs || (op !== END && row.statusUs === opUs)) return true
     }
     return false
   }

@@ -60,7 +60,7 @@ async function live(world: World): Promise<void> {
 
   adversary.end()
   // A clock that is right again is not behind what is stored.
-  world.hubOffsetMs = Math.max(world.hubOffsetMs, (world.tables.newestReceivedMs ?? 0) - clock.nowMs, 0)
+  world.hubOffsetMs = world.hubOffsetMsMax
   for (const device of devices) world.shiftDevice(device, world.hubOffsetMs)
   if (world.hub === null || world.hub.isStopping) {
     world.killHub()

@@ -26,6 +26,8 @@ export interface SessionRow {
   status: Session['status']
   /** The moment of the deciding op in microseconds, the op itself in the last three digits. */
   statusUs: number
+  /** Every start that it has had. */
+  starts: Set<number>
 }
 
 export interface DeviceTable {
@@ -164,7 +166,16 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
         if (row === undefined) {
           lastSessionId += 1
           const { deviceId, userId, startedMs, endedMs, status, statusUs } = g
-          row = { id: lastSessionId, deviceId, userId, startedMs, endedMs, status, statusUs }
+          row = {
+            id: lastSessionId,
+            deviceId,
+            userId,
+            startedMs,
+            endedMs,
+            status,
+            statusUs,
+            starts: new Set([startedMs]),
+          }
           sessions.set(row.id, row)
           if (g.automatic) automatic.add(row.id)
         } else {
@@ -193,7 +204,10 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
       const isEarlierStart = g.automatic && g.startedMs < row.startedMs
       decide(row, g, isEarlierStart ? g.statusUs : Math.max(row.statusUs, g.statusUs))
     }
-    for (const { g, row } of moving) row.startedMs = g.startedMs
+    for (const { g, row } of moving) {
+      row.startedMs = g.startedMs
+      row.starts.add(g.startedMs)
+    }
     for (const { g, row } of found) if (!g.automatic) automatic.delete(row.id)
     return result(found.map(({ g, row }) => shown(row, g.i, g.automatic)))
   }
@@ -372,7 +386,7 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
 
 const SOURCES = ['gps', 'network', 'fused', 'manual']
 
-interface Given extends Omit<SessionRow, 'id'> {
+interface Given extends Omit<SessionRow, 'id' | 'starts'> {
   i: number
   id: number
   automatic: boolean

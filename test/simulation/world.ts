@@ -54,6 +54,7 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
   const clock: Clock = createClock(START_MS)
   const limits = drawLimits(chance)
   let hubOffsetMs = 0
+  let hubOffsetMsMax = 0
   let failure: Violation | null = null
   let linkNumber = 0
   let clientNumber = 0
@@ -96,11 +97,16 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     get hub() {
       return hub
     },
+    /** The farthest that the clock of a hub was ahead. */
+    get hubOffsetMsMax() {
+      return hubOffsetMsMax
+    },
     get hubOffsetMs() {
       return hubOffsetMs
     },
     set hubOffsetMs(ms: number) {
       hubOffsetMs = ms
+      hubOffsetMsMax = Math.max(hubOffsetMsMax, ms)
     },
   }
 
