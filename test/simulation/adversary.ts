@@ -14,6 +14,7 @@ export function createAdversary(world: World) {
   const { chance, clock, limits, tables, store, sometimes, devices, viewers } = world
   let isOver = false
   let serial = 0
+  let hasVanished = false
   /** How likely each kind of trouble is in this world: some worlds are calm but for one thing. */
   const weights = MOVES.map(() => chance.pick([0, 1, 1, 3]))
   const moves: Record<(typeof MOVES)[number], () => void> = {
@@ -76,8 +77,11 @@ export function createAdversary(world: World) {
       if (device.rewrite(values())) sometimes.note('other content for a stored point')
     },
     vanish: () => {
+      // As rarely as retention does: a second time in one batch, and the point would be taken for the culprit.
+      if (hasVanished) return
       store.weather = 'flaky'
       const count = tables.dropEmptySessions()
+      hasVanished = count > 0
       if (count > 0) sometimes.note('sessions vanish from the store', count)
     },
     withdraw: () => chance.yes(0.3) && withdraw(),
@@ -150,8 +154,10 @@ export function createAdversary(world: World) {
   function conclude(device: VirtualDevice): void {
     const hubNowMs = clock.nowMs + world.hubOffsetMs
     const latestMs = world.deviceWitness.latest(device.deviceId, hubNowMs + 60_000)
-    const atMs = Math.max(latestMs + 1, hubNowMs)
-    device.recordAt(atMs % 1000 === 999 ? atMs + 1 : atMs, values())
+    // Each a moment of its own, of twins too: of two points with one time the first stays.
+    let atMs = Math.max(latestMs + 1, hubNowMs) + devices.indexOf(device)
+    while (atMs % 1000 === 999 || world.deviceWitness.isTaken(device.deviceId, atMs)) atMs += 1
+    device.recordAt(atMs, values())
   }
 
   /** No two points of a world are alike. */

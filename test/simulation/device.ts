@@ -192,9 +192,9 @@ export function createDevice(options: DeviceOptions) {
     return item
   }
 
-  /** Whatever its clock says. */
+  /** Whatever its clock says, and of no session in particular. */
   function recordAt(atMs: number, values: readonly number[]): void {
-    queue.push({ op: null, atMs, sessionMs, values, wasSent: false })
+    queue.push({ op: null, atMs, sessionMs: null, values, wasSent: false })
     send()
   }
 

@@ -75,6 +75,7 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     check,
     hasContent,
     latest,
+    isTaken: (deviceId: number, atMs: number) => contents.get(deviceId)?.has(atMs) ?? false,
     hasPoisonSession: (deviceId: number) => poisonStarts.has(deviceId),
     get acknowledged() {
       return acknowledged
