@@ -142,6 +142,7 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
       return admission.admit(deviceKey)
     },
     hold,
+    pin: fleet.pin,
     release: fleet.release,
     publish,
     isWatched: (device) => audience.isWatched(device.userId, device.id),
