@@ -308,10 +308,13 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       const describe = await options.describe(ids)
       if (viewer.request !== request || !viewer.peer.isOpen) return
       // From here to the end nothing waits, so no change can slip between the records and the live stream.
-      const { packed, left } = snapshot.pack(describe(ids).records)
+      const wanted = describe(ids)
+      const { packed, left } = snapshot.pack(wanted.records)
       const isShown = wasComplete || (snapshot.isComplete && left.length === 0)
-      // What changed meanwhile, and was not read: it has to be before the viewer goes live.
+      // What changed meanwhile, and was not read: it has to be before the viewer goes live. The same with what was in
+      // memory before the read, and is not any more.
       const { records, unread } = describe(snapshot.rest())
+      unread.push(...wanted.unread)
       if (isShown && viewer.lane.mayReturn && unread.length === 0) {
         finish(viewer, packed, [...left, ...records])
       } else {
