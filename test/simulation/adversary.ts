@@ -3,7 +3,7 @@ import type { VirtualDevice } from './device.ts'
 import { POISON_ACCURACY } from './tables.ts'
 import type { World } from './world.ts'
 
-const MOVE_EVERY_MS_MAX = 600
+const MOVE_EVERY_MS_MAX = 400
 const LAT = 481_234_567
 const BAD_LAT = 900_000_001
 const HOUR_MS = 3_600_000
@@ -84,7 +84,7 @@ export function createAdversary(world: World) {
       hasVanished = count > 0
       if (count > 0) sometimes.note('sessions vanish from the store', count)
     },
-    withdraw: () => chance.yes(0.3) && withdraw(),
+    withdraw: () => chance.yes(0.6) && withdraw(),
     renew: () => viewers.length > 0 && chance.pick(viewers).renew(),
     resubscribe: () => viewers.length > 0 && chance.pick(viewers).subscribe(),
   } as Record<(typeof MOVES)[number], () => void>

@@ -64,6 +64,8 @@ export function createDevice(options: DeviceOptions) {
   let isOff = false
   let isRefused = false
   let goawayMs: number | null = null
+  /** Its user is there, and need not wait after 4409. */
+  let isAttended = false
   let retry: Job | undefined
   const rejected = new Map<Item, number>()
   const client: Client = { id: options.client, onFrame, onClose }
@@ -106,6 +108,8 @@ export function createDevice(options: DeviceOptions) {
 
   function connect(): void {
     if (isOff || link !== null) return
+    // Two with one key would take it from each other for ever.
+    if (isAttended && queue.length === 0) return
     isWelcome = false
     leaves = false
     goawayMs = null
@@ -137,7 +141,7 @@ export function createDevice(options: DeviceOptions) {
     const jitterMs = chance.next() * Math.min(RETRY_MS_MAX, 500 * 2 ** attempts)
     const delayMs =
       code === 4409
-        ? 60_000 + jitterMs
+        ? (isAttended ? 3_000 : 60_000) + jitterMs
         : code === 1013
           ? 5_000 + jitterMs
           : goawayMs !== null
@@ -188,6 +192,7 @@ export function createDevice(options: DeviceOptions) {
   function record(values: readonly number[], offsetMs = 0): Item {
     const item = newPoint(values, offsetMs)
     queue.push(item)
+    if (isAttended && link === null) clock.at(1_000, 'device reconnects', options.client, connect)
     send()
     return item
   }
@@ -195,6 +200,7 @@ export function createDevice(options: DeviceOptions) {
   /** Whatever its clock says, and of no session in particular. */
   function recordAt(atMs: number, values: readonly number[]): void {
     queue.push({ op: null, atMs, sessionMs: null, values, wasSent: false })
+    if (isAttended) connect()
     send()
   }
 
@@ -297,6 +303,7 @@ export function createDevice(options: DeviceOptions) {
   /** Its user connects it now. */
   function wake(): void {
     attempts = 0
+    isAttended = true
     if (link !== null || isRefused) return
     clock.cancel(retry)
     connect()

@@ -14,7 +14,7 @@ export interface Outcome {
   last: string[]
 }
 
-const TROUBLE_MS = 25_000
+const TROUBLE_MS = 16_000
 const QUIET_MS = 3_000
 const HEALING_MS = 30 * 60_000
 const LEAVING_MS = 200_000
@@ -66,7 +66,11 @@ async function live(world: World): Promise<void> {
     world.killHub()
     world.startHub()
   }
-  for (const viewer of viewers) viewer.wake()
+  for (const viewer of viewers) {
+    // Some come back by themselves, most users load the page again.
+    if (chance.yes(0.7)) viewer.cut(false)
+    viewer.wake()
+  }
   for (const device of devices) {
     device.wake()
     for (let i = 0; i < 2; i++) {

@@ -8,7 +8,7 @@ import type { Fail } from './deviceWitness.ts'
 import type { Hub } from './hub.ts'
 import type { Link, Seat } from './network.ts'
 import { createPicture, type Picture } from './picture.ts'
-import type { Tables } from './tables.ts'
+import type { DeviceTable, Tables } from './tables.ts'
 import { type Frame, shownOf } from './wire.ts'
 
 interface Watch {
@@ -21,6 +21,8 @@ interface Watch {
   isWelcome: boolean
   isEnded: boolean
 }
+
+const AHEAD_MS = 60_000
 
 export type ViewerWitness = ReturnType<typeof createViewerWitness>
 
@@ -93,11 +95,19 @@ export function createViewerWitness(
       fail(`${token}: a live frame before the last part of its snapshot`)
     }
     const oddity = picture.apply(frame)
-    // What the database refuses was live, and is forgotten with its device.
-    const mayBeOlder = oddity === 'older point' && deviceOf(frame)!.rejected.size > 0
+    // What the database refuses was live, and is forgotten with its device; and so is what came first when it was ahead
+    // of the clock, and again when it was not: to the database it is not the newest.
+    const mayBeOlder = oddity === 'older point' && isForgotten(deviceOf(frame)!)
     if (oddity !== null && !mayBeOlder && !watch.isLossy && deviceOf(frame)!.isActive) {
       fail(`${token}: ${oddity} of device ${frame[1]} at (${frame[2]}, ${frame[3]})`)
     }
+  }
+
+  function isForgotten({ points, rejected }: DeviceTable): boolean {
+    if (rejected.size > 0) return true
+    for (const { recordedMs, receivedMs } of points.values())
+      if (recordedMs > receivedMs + AHEAD_MS) return true
+    return false
   }
 
   function deviceOf(frame: Frame) {
@@ -107,6 +117,13 @@ export function createViewerWitness(
   function onPublish(deviceId: number, frame: Frame): void {
     if (goneDevices.has(deviceId))
       fail(`a frame of type ${frame[0]} of device ${deviceId}, which is withdrawn`)
+    if (frame[0] === t.BACKFILLED) {
+      const { points, rejected } = tables.devices.get(deviceId)!
+      for (const atMs of [frame[4] as number, frame[5] as number]) {
+        if (!points.has(atMs) && !rejected.has(atMs))
+          fail(`device ${deviceId}: BACKFILLED before ${atMs} is stored`)
+      }
+    }
     if (frame[0] !== t.LIVE) return
     for (const [dtMs, lat] of frame[6] as [number, number][]) {
       if (!hasContent(deviceId, (frame[5] as number) + dtMs, lat)) {

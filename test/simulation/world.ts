@@ -300,10 +300,12 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
   }
 
   function look(of: Hub): void {
+    deviceWitness.check()
+    // The server hands over what is published when its handlers are through, which may be several.
+    if (goneUnheard.length === 0 && chance.yes(0.3)) return
     of.flush()
     for (const id of goneUnheard) viewerWitness.deviceGone(id)
     goneUnheard = []
-    deviceWitness.check()
     viewerWitness.check(of)
     const { credit, backlog, fleet } = of
     if (credit.heldPoints > limits.backlogPointsMax) fail(`${credit.heldPoints} points held`)
