@@ -132,6 +132,8 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     }
     tables.shares.set(1, { id: 1, userId: OWNERS[0]!, deviceIds: [2, 4], isEnded: false })
     const choices: [string, [number[] | null, number[] | null]][] = [
+      // Two of a topic: one may be live while the other is not yet.
+      [`user ${OWNERS[0]}`, [null, null]],
       [`user ${OWNERS[0]}`, [null, null]],
       [`user ${OWNERS[1]}`, [null, [1, 3]]],
       [`user ${ADMIN}`, [[], null]],
@@ -167,7 +169,7 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
       token,
       wants,
       clock,
-      chance: chance.fork(token),
+      chance: chance.fork(`viewer ${clientNumber}`),
       sometimes,
       client: clientNumber,
       connect: (client) =>
