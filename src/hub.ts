@@ -199,6 +199,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     counts,
     admit: admission.admit,
     hold,
+    pin: fleet.pin,
     release: fleet.release,
     publish,
     isWatched: (device) => audience.isWatched(device.userId, device.id),

@@ -67,6 +67,8 @@ export interface DeviceSocketOptions {
   admit: (deviceKey: string) => Promise<Admission>
   /** A socket was opened with this key; returns what is to be called once it is closed. */
   hold: (device: Device, keyHash: string) => () => void
+  /** The device has a socket, and stays in memory until released. */
+  pin: (device: Device) => void
   /** The device has no socket any more. */
   release: (device: Device) => void
   publish: (device: Device, frame: Uint8Array) => void
@@ -218,6 +220,8 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     link.window = window
     link.release = options.hold(device, admission.keyHash)
     linkOf.set(device.id, link)
+    // A HELLO beside this one, which lost its socket, has just released it.
+    options.pin(device)
     comeOnline(device, now())
     link.peer.send(
       encodeDeviceWelcome({

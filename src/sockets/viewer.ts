@@ -308,10 +308,13 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       const describe = await options.describe(ids)
       if (viewer.request !== request || !viewer.peer.isOpen) return
       // From here to the end nothing waits, so no change can slip between the records and the live stream.
-      const { packed, left } = snapshot.pack(describe(ids).records)
+      const wanted = describe(ids)
+      const { packed, left } = snapshot.pack(wanted.records)
       const isShown = wasComplete || (snapshot.isComplete && left.length === 0)
-      // What changed meanwhile, and was not read: it has to be before the viewer goes live.
+      // What changed meanwhile, and was not read: it has to be before the viewer goes live. The same with what was in
+      // memory before the read, and is not any more.
       const { records, unread } = describe(snapshot.rest())
+      unread.push(...wanted.unread)
       if (isShown && viewer.lane.mayReturn && unread.length === 0) {
         finish(viewer, packed, [...left, ...records])
       } else {
@@ -352,13 +355,15 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     else viewer.lane.missed(clock())
   }
 
-  /** Time as far as the hub attended to it. */
+  /** Time as far as the hub attended to it; it never goes back, whatever the clock of the machine does. */
   function clock(): number {
-    return attendedMs + Math.min(now() - checkedMs, STALL_MS)
+    return attendedMs + Math.min(Math.max(0, now() - checkedMs), STALL_MS)
   }
 
   function seen(viewer: Viewer, number: number): void {
     if (!viewer.lane.seen(number, clock()) || viewer.lane.isLive) return
+    // Nobody who has asked for nothing is shown a snapshot of nothing, or stands in the live stream.
+    if (viewer.subscription === null) return
     // A demoted viewer with nothing left over waits for the next tick.
     if (!viewer.snapshot.isComplete || viewer.lane.mayReturn) start(viewer, pump(viewer))
   }

@@ -6,7 +6,7 @@ export default defineConfig({
   ...usual,
   test: {
     ...usual.test,
-    include: ['test/fault/*.test.ts', 'test/hostile/*.test.ts'],
+    include: ['test/fault/*.test.ts', 'test/hostile/*.test.ts', 'test/simulation/*.test.ts'],
     // It compares the README with the report, which is under way.
     exclude: ['test/fault/readme.test.ts'],
     globalSetup: ['test/rig/globalSetup.ts', 'test/rig/embeddedSetup.ts', 'test/fault/report.ts'],

@@ -1,0 +1,320 @@
+/**
+ * Sees everything between devices and a hub, and holds it against what must always be so: D4, D6, D8 of PROTOCOL.md and
+ * the bound of the credit. It decides by what went over the links and what lies in the tables, never by the core's word.
+ */
+import type { Entry } from '../../src/core/backlog.ts'
+import type { DeviceLink } from '../../src/sockets/link.ts'
+import type { Stored } from '../../src/store/writer.ts'
+import * as t from '../rig/points.ts'
+import type { Item, Sent } from './device.ts'
+import type { Limits } from './limits.ts'
+import type { Link } from './network.ts'
+import type { Sometimes } from './sometimes.ts'
+import { type DeviceTable, isPoisonStart, POISON_ACCURACY, type PointRow, type Tables } from './tables.ts'
+import type { Frame } from './wire.ts'
+
+/** A frame that the hub has taken. */
+interface Taken extends Sent {
+  /** By index, as the hub said at once. */
+  reasons: Map<number, number>
+}
+
+interface Line {
+  link: Link
+  deviceId: number
+  sent: Map<number, Sent>
+  taken: Taken[]
+  takenCost: number
+  doneCost: number
+  /** In all since WELCOME; 0 before it. */
+  granted: number
+  ackedSeq: number
+  ackedCost: number
+  windowBefore: number
+  /** `seq index` of what ACKs listed. */
+  listed: Map<string, number>
+  isBroken: boolean
+}
+
+export type Fail = (what: string) => void
+
+const DAY_MS = 24 * 3_600_000
+const LAT_MAX = 900_000_000
+const [COORDINATE, FUTURE, DATABASE] = [1, 2, 5]
+const END = 3
+
+export type DeviceWitness = ReturnType<typeof createDeviceWitness>
+
+export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: Sometimes, fail: Fail) {
+  const lines = new Map<number, Line>()
+  /** Lines that may still hold credit, of the hub that runs. */
+  let holding = new Set<Line>()
+  const byPeer = new Map<unknown, Line>()
+  /** Frames of each device in the order in which the hub took them. */
+  let waiting = new Map<number, Entry<DeviceLink>[]>()
+  /** Devices that have named a session that the store refuses: any point of theirs may belong to it. */
+  const poisonStarts = new Map<number, boolean>()
+  /** Every content that was ever sent for a point, by device and moment. */
+  const contents = new Map<number, Map<number, (readonly number[])[]>>()
+  /** Rows of each device that the database has refused, in all. */
+  const refusedRows = new Map<number, number>()
+  /** When the newest point that this hub knows to be stored was received: it has been so late, whatever its clock says. */
+  let latestMs = 0
+  let acknowledged = 0
+  return {
+    begin,
+    opened,
+    onSent,
+    onInsert,
+    onOffer,
+    onStored,
+    onSend,
+    onEnd,
+    onLost: () => {},
+    breaks: (number: number) => {
+      lines.get(number)!.isBroken = true
+    },
+    check,
+    hasContent,
+    latest,
+    isTaken: (deviceId: number, atMs: number) => contents.get(deviceId)?.has(atMs) ?? false,
+    hasPoisonSession: (deviceId: number) => poisonStarts.has(deviceId),
+    get acknowledged() {
+      return acknowledged
+    },
+  }
+
+  /** Another hub: what the one before had taken is gone, unless it is stored. */
+  function begin(): void {
+    holding = new Set()
+    waiting = new Map()
+    latestMs = tables.newestReceivedMs ?? 0
+  }
+
+  function opened(link: Link, deviceId: number): void {
+    const line = {
+      link,
+      deviceId,
+      sent: new Map(),
+      taken: [],
+      takenCost: 0,
+      doneCost: 0,
+      granted: 0,
+      ackedSeq: 0,
+      ackedCost: 0,
+      windowBefore: 0,
+      listed: new Map(),
+      isBroken: false,
+    }
+    lines.set(link.number, line)
+    byPeer.set(link.peer, line)
+  }
+
+  function onSent(link: Link, sent: Sent): void {
+    const line = lines.get(link.number)!
+    line.sent.set(sent.seq, sent)
+    for (const { op, atMs, values, sessionMs } of sent.items) {
+      if (op === null) noteContent(line.deviceId, atMs, values)
+      if (sessionMs !== null && isPoisonStart(sessionMs)) poisonStarts.set(line.deviceId, true)
+    }
+  }
+
+  function noteContent(deviceId: number, atMs: number, values: readonly number[]): void {
+    const ofDevice = contents.get(deviceId) ?? new Map<number, (readonly number[])[]>()
+    contents.set(deviceId, ofDevice)
+    const known = ofDevice.get(atMs)
+    if (known === undefined) ofDevice.set(atMs, [values])
+    else if (!known.includes(values)) known.push(values)
+  }
+
+  function hasContent(deviceId: number, atMs: number, lat: number): boolean {
+    return (
+      contents
+        .get(deviceId)
+        ?.get(atMs)
+        ?.some((values) => values[0] === lat) ?? false
+    )
+  }
+
+  /** The newest moment of a point that was ever sent, up to one. */
+  function latest(deviceId: number, untilMs: number): number {
+    let latestMs = 0
+    for (const atMs of contents.get(deviceId)?.keys() ?? [])
+      if (atMs <= untilMs && atMs > latestMs) latestMs = atMs
+    return latestMs
+  }
+
+  function onInsert({ id }: DeviceTable, row: PointRow): void {
+    const known = contents.get(id)?.get(row.recordedMs)
+    const isSent = known?.some((values) => values.every((value, i) => row.values[i] === value))
+    if (!isSent) fail(`device ${id}: stored what nobody sent at ${row.recordedMs}`)
+    const session = tables.sessions.get(row.sessionId)
+    if (session?.deviceId !== id) fail(`device ${id}: a point in a session of somebody else`)
+  }
+
+  function onOffer(entry: Entry<DeviceLink>): void {
+    const { device, owner, seq, cost } = entry
+    const queue = waiting.get(device.id)
+    if (queue === undefined) waiting.set(device.id, [entry])
+    else queue.push(entry)
+    if (owner === null) return
+    const line = byPeer.get(owner.peer)!
+    const sent = line.sent.get(seq)
+    if (sent === undefined) return fail(`device ${device.id}: took frame ${seq}, which was never sent`)
+    if (cost !== sent.items.length) fail(`device ${device.id}: frame ${seq} costs ${cost}`)
+    line.takenCost += cost
+    if (line.takenCost > line.granted) fail(`device ${device.id}: took more than it had granted`)
+    const reasons = new Map(entry.kept.rejected.map(([, index, reason]) => [index, reason]))
+    const expected = reasonsOf(sent, entry.receivedMs)
+    const isSame =
+      reasons.size === expected.size && [...expected].every(([i, reason]) => reasons.get(i) === reason)
+    if (!isSame) fail(`device ${device.id}: frame ${seq} rejected as ${[...reasons]}, not ${[...expected]}`)
+    line.taken.push({ ...sent, reasons })
+    holding.add(line)
+  }
+
+  function reasonsOf({ items }: Sent, nowMs: number): Map<number, number> {
+    const reasons = new Map<number, number>()
+    const [first] = items
+    const isFuture = (ms: number | null) => ms !== null && ms > Math.max(nowMs, latestMs) + DAY_MS
+    if (isFuture(first!.sessionMs) || (first!.op !== null && isFuture(first!.atMs))) {
+      sometimes.note('frame rejected for its session')
+      return reasons.set(-1, FUTURE)
+    }
+    if (first!.op !== null) return reasons
+    items.forEach(({ atMs, values }, i) => {
+      if (values[0]! > LAT_MAX) {
+        sometimes.note('point rejected for its coordinate')
+        reasons.set(i, COORDINATE)
+      } else if (isFuture(atMs)) {
+        sometimes.note('point rejected for the future')
+        reasons.set(i, FUTURE)
+      } else if (atMs > nowMs + 60_000) sometimes.note('point ahead kept out of the live stream')
+    })
+    return reasons
+  }
+
+  function onStored(batch: Stored<DeviceLink>): void {
+    for (const entry of batch.entries) {
+      const first = waiting.get(entry.device.id)?.shift()
+      if (first !== entry) fail(`device ${entry.device.id}: frames are not stored in the order they came`)
+      if (entry.owner !== null) byPeer.get(entry.owner.peer)!.doneCost += entry.cost
+      latestMs = Math.max(latestMs, entry.receivedMs)
+    }
+    for (const [id, rows] of batch.refused) refusedRows.set(id, (refusedRows.get(id) ?? 0) + rows)
+    const refused = [...batch.refused.values()].reduce((sum, rows) => sum + rows, 0)
+    if (refused > 0) sometimes.note('points refused by the database', refused)
+    if (refused > 0 && batch.rows > 1) sometimes.note('batch of several rows bisected')
+    if (batch.inserted + refused < batch.rows) sometimes.note('rows tried again that were stored')
+  }
+
+  function onSend(number: number, frame: Frame): void {
+    const line = lines.get(number)!
+    if (frame[0] === t.WELCOME) {
+      line.granted = frame[2] as number
+      line.windowBefore = line.granted
+      holding.add(line)
+      if (line.granted < limits.batchPointsMax) fail(`device ${line.deviceId}: a window below a frame`)
+    }
+    if (frame[0] === t.ACK) onAck(line, frame)
+  }
+
+  function onAck(line: Line, frame: Frame): void {
+    const [seq, windowPoints] = [frame[1] as number, frame[2] as number]
+    for (const [of, index, reason] of (frame[3] ?? []) as [number, number, number][]) {
+      line.listed.set(`${of} ${index}`, reason)
+      judgeRejection(line, of, index, reason)
+    }
+    if (seq < line.ackedSeq) fail(`device ${line.deviceId}: ACK ${seq} after ${line.ackedSeq}`)
+    line.ackedSeq = seq
+    while (line.taken.length > 0 && line.taken[0]!.seq <= seq) {
+      const taken = line.taken.shift()!
+      line.ackedCost += taken.items.length
+      for (const [i, item] of taken.items.entries()) judgeAck(line, taken, item, i)
+    }
+    if (line.ackedCost > line.doneCost) fail(`device ${line.deviceId}: acknowledged what is not done`)
+    const granted = line.ackedCost + windowPoints
+    if (granted < line.granted) fail(`device ${line.deviceId}: the window takes back what was granted`)
+    if (windowPoints < limits.batchPointsMax) fail(`device ${line.deviceId}: a window below a frame`)
+    if (windowPoints > limits.windowPointsMax) fail(`device ${line.deviceId}: a window above the limit`)
+    line.granted = Math.max(line.granted, granted)
+  }
+
+  function judgeRejection(line: Line, seq: number, index: number, reason: number): void {
+    const taken = line.taken.find((one) => one.seq === seq)
+    if (taken === undefined)
+      return fail(`device ${line.deviceId}: rejects something of frame ${seq}, not in flight`)
+    if (taken.reasons.get(index) === reason) return
+    const items = index < 0 ? taken.items : taken.items.slice(index, index + 1)
+    const mayRefuse = items.length > 0 && items.every((item) => isPoison(line.deviceId, item))
+    if (reason !== DATABASE || !mayRefuse) {
+      fail(`device ${line.deviceId}: frame ${seq} index ${index} rejected with ${reason} for nothing`)
+    }
+    if (items[0]!.values[2] !== POISON_ACCURACY) sometimes.note('session refused by the database')
+  }
+
+  function isPoison(deviceId: number, { values, sessionMs, op }: Item): boolean {
+    if (op === null && values[2] === POISON_ACCURACY) return true
+    if (sessionMs !== null) return isPoisonStart(sessionMs)
+    // It may belong to a session that its device had named.
+    return poisonStarts.get(deviceId) === true
+  }
+
+  function judgeAck(line: Line, taken: Taken, item: Item, index: number): void {
+    const { deviceId } = line
+    const isListed = line.listed.has(`${taken.seq} ${index}`) || line.listed.has(`${taken.seq} -1`)
+    const mustBeListed = taken.reasons.has(index) || taken.reasons.has(-1)
+    if (mustBeListed && !isListed) fail(`device ${deviceId}: frame ${taken.seq} index ${index} is not listed`)
+    if (isListed) return
+    acknowledged += 1
+    if (item.op === null) {
+      if (!tables.devices.get(deviceId)!.points.has(item.atMs)) {
+        fail(`device ${deviceId}: acknowledged ${item.atMs}, which is not stored`)
+      }
+    } else if (!hasOp(deviceId, item))
+      fail(`device ${deviceId}: acknowledged op ${item.op}, which is not stored`)
+  }
+
+  /** The op that decides is this one or a later one, and *ended* is final (D2). */
+  function hasOp(deviceId: number, { op, atMs, sessionMs }: Item): boolean {
+    const opUs = atMs * 1000 + op!
+    for (const row of tables.sessions.values()) {
+      // One that the hub had made up may have moved to an earlier start in the very moment that it was claimed.
+      if (row.deviceId !== deviceId || !row.starts.has(sessionMs!)) continue
+      if (row.status === 'ended' || row.statusUs > opUs || (op !== END && row.statusUs === opUs)) return true
+    }
+    return false
+  }
+
+  function onEnd(number: number, code: number): void {
+    const line = lines.get(number)!
+    if (code === 4429 && !line.isBroken && !refusesMuch(line.deviceId)) {
+      fail(`device ${line.deviceId}: closed 4429 for nothing`)
+    }
+    if (code === 4429 && !line.isBroken) sometimes.note('device closed for refused rows')
+    if (code === 4429 && line.isBroken) sometimes.note('window exceeded')
+    if (code === 4400 && !line.isBroken) fail(`device ${line.deviceId}: closed 4400 for nothing`)
+    if (code === 4400) sometimes.note('seq went backwards')
+    if (code === 4409) {
+      sometimes.note('takeover')
+      if (line.takenCost > line.doneCost) sometimes.note('takeover with frames in flight')
+    }
+    if (code === 1013 && line.granted > 0) sometimes.note('device does not read')
+    if (code === 4500 || code === 1011) fail(`device ${line.deviceId}: closed ${code}`)
+  }
+
+  function refusesMuch(deviceId: number): boolean {
+    return (refusedRows.get(deviceId) ?? 0) > limits.refusedRowsPerHourMax
+  }
+
+  /** After each step: what devices may have in flight stays below the bound of the backlog (D6). */
+  function check(): void {
+    let held = 0
+    for (const line of holding) {
+      const { link, granted, takenCost, doneCost } = line
+      if (!link.isOpen && takenCost === doneCost) holding.delete(line)
+      else held += Math.max(link.isOpen ? granted : takenCost, takenCost) - doneCost
+    }
+    if (held > limits.backlogPointsMax) fail(`${held} points are granted, of ${limits.backlogPointsMax}`)
+  }
+}

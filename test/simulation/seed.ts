@@ -1,0 +1,223 @@
+/** One seed from its beginning to its end: trouble, healing, and then everything has to be where it belongs. */
+import { createAdversary } from './adversary.ts'
+import type { Sometimes } from './sometimes.ts'
+import { createWorld, Violation, type World } from './world.ts'
+
+export interface Outcome {
+  /** Of every step: the same seed has the same. */
+  hash: number
+  steps: number
+  acknowledged: number
+  /** null: all is well. */
+  failure: string | null
+  /** The last steps, for a person to read. */
+  last: string[]
+}
+
+const TROUBLE_MS = 16_000
+const QUIET_MS = 3_000
+const HEALING_MS = 30 * 60_000
+const LEAVING_MS = 200_000
+const STEPS_KEPT = 60
+/** The hub had begun long ago when the adversary begins. */
+const START_MS = Date.UTC(2026, 0, 1)
+
+export async function runSeed(seed: number, sometimes: Sometimes, keepsAll = false): Promise<Outcome> {
+  const outcome: Outcome = { hash: 0x811c9dc5, steps: 0, acknowledged: 0, failure: null, last: [] }
+  const recent: [atMs: number, what: string, who: number][] = []
+  const world = createWorld(seed, sometimes, (what, who) => {
+    outcome.steps += 1
+    mix(world.clock.nowMs % 1e9)
+    mix(codeOf(what))
+    mix(who)
+    if (!keepsAll && recent.length >= 2 * STEPS_KEPT) recent.splice(0, STEPS_KEPT)
+    recent.push([world.clock.nowMs - START_MS, what, who])
+  })
+  try {
+    await live(world)
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error
+    outcome.failure = error.message
+    outcome.last = recent
+      .slice(keepsAll ? 0 : -STEPS_KEPT)
+      .map(([atMs, what, who]) => `${String(atMs).padStart(8)} ms  ${what}${who === 0 ? '' : ` of ${who}`}`)
+  }
+  outcome.acknowledged = world.deviceWitness.acknowledged
+  return outcome
+
+  function mix(value: number): void {
+    outcome.hash = Math.imul(outcome.hash ^ value, 0x01000193) >>> 0
+  }
+}
+
+async function live(world: World): Promise<void> {
+  const { clock, chance, devices, viewers } = world
+  world.populate()
+  world.startHub()
+  const adversary = createAdversary(world)
+  adversary.begin()
+  await world.run(() => clock.nowMs >= START_MS + TROUBLE_MS)
+
+  adversary.end()
+  // A clock that is right again is not behind what is stored.
+  world.hubOffsetMs = world.hubOffsetMsMax
+  for (const device of devices) world.shiftDevice(device, world.hubOffsetMs)
+  if (world.hub === null || world.hub.isStopping) {
+    world.killHub()
+    world.startHub()
+  }
+  for (const viewer of viewers) {
+    // Some come back by themselves, most users load the page again.
+    if (chance.yes(0.7)) viewer.cut(false)
+    viewer.wake()
+  }
+  for (const device of devices) {
+    device.wake()
+    for (let i = 0; i < 2; i++) {
+      clock.at(chance.whole(1, QUIET_MS), 'records', device.deviceId, () => adversary.record(device))
+    }
+  }
+  await quiet(world)
+  // The last word of each device is its newest point, alone in its frame: it has to be seen (D9).
+  for (const device of devices) {
+    if (world.tables.devices.get(device.deviceId)!.isActive) adversary.conclude(device)
+  }
+  await quiet(world)
+  judge(world)
+  await world.run(() => true)
+
+  for (const one of [...devices, ...viewers]) one.switchOff()
+  const leftMs = clock.nowMs
+  await world.run(() => isEmpty(world) || clock.nowMs > leftMs + LEAVING_MS)
+  judgeLeftOver(world)
+  await world.run(() => true)
+  world.killHub()
+}
+
+/** Until nothing has been under way for a while: frames may still be on their way to viewers. */
+async function quiet(world: World): Promise<void> {
+  const { clock } = world
+  const beganMs = clock.nowMs
+  let busyMs = clock.nowMs
+  await world.run(() => {
+    if (!isQuiet(world)) busyMs = clock.nowMs
+    return clock.nowMs > busyMs + QUIET_MS || clock.nowMs > beganMs + HEALING_MS
+  })
+}
+
+function isEmpty({ hub }: World): boolean {
+  return hub!.devices.count + hub!.viewers.count + hub!.backlog.frames === 0
+}
+
+function isQuiet(world: World): boolean {
+  const { devices, viewers, hub } = world
+  if (hub!.backlog.frames > 0) return false
+  if (!devices.every((device) => device.isSettled || isWithdrawn(world, device.deviceId))) return false
+  return viewers.every(
+    (viewer) =>
+      viewer.isRefused || mayBeRefused(world, viewer.token) || (viewer.isSettled && viewer.link!.isLive),
+  )
+}
+
+function isWithdrawn({ tables }: World, deviceId: number): boolean {
+  return !tables.devices.get(deviceId)!.isActive
+}
+
+/** Everything sent is stored and acknowledged, and every viewer shows what is stored. */
+function judge(world: World): void {
+  const { devices, viewers, tables, fail, hub } = world
+  for (const device of devices) {
+    if (isWithdrawn(world, device.deviceId)) continue
+    if (!device.isSettled)
+      fail(
+        `device ${device.deviceId}: not acknowledged long after all healed: ${device.waiting}; ${device.state}`,
+      )
+  }
+  countSessions(world)
+  for (const viewer of viewers) {
+    if (viewer.isRefused) {
+      if (mayBeRefused(world, viewer.token)) continue
+      fail(`${viewer.token}: refused`)
+    }
+    // What it wants is for admins.
+    if (mayBeRefused(world, viewer.token)) continue
+    if (!viewer.isSettled || !viewer.link!.isLive) {
+      fail(`${viewer.token}: not live long after all healed`)
+      continue
+    }
+    world.sometimes.note('viewer live')
+    for (const id of visibleTo(world, viewer.token)) {
+      const view = viewer.picture.views.get(id)
+      const newest = tables.newest(id)
+      // What the store refuses was shown all the same: live runs ahead of it.
+      if (world.deviceWitness.hasPoisonSession(id)) continue
+      if (view === undefined) fail(`${viewer.token}: does not show device ${id}`)
+      else if (view.lastMs !== (newest?.recordedMs ?? null) || view.lat !== (newest?.values[0] ?? null)) {
+        fail(`${viewer.token}: shows device ${id} at ${view.lastMs}, and ${newest?.recordedMs} is stored`)
+      } else if (view.online !== (hub!.fleet.get(id)?.online ?? false)) {
+        fail(`${viewer.token}: shows device ${id} as ${view.online ? 'online' : 'offline'}`)
+      } else if (newest !== null && view.status !== null) {
+        const { status } = tables.sessions.get(newest.sessionId)!
+        if (view.status !== status)
+          fail(`${viewer.token}: shows device ${id} as ${view.status}, not ${status}`)
+      }
+    }
+  }
+}
+
+function countSessions({ tables, sometimes }: World): void {
+  for (const id of tables.devices.keys()) {
+    const automatic = [...tables.sessions.values()].filter(
+      (row) => row.deviceId === id && tables.automatic.has(row.id),
+    )
+    if (automatic.length > 0) sometimes.note('automatic session made')
+    if (automatic.length > 1) sometimes.note('automatic session split')
+    if (automatic.some(({ status }) => status === 'ended')) sometimes.note('automatic session ended')
+  }
+}
+
+function mayBeRefused({ tables }: World, token: string): boolean {
+  return token === 'share 1'
+    ? tables.shares.get(1)!.isEnded
+    : token === 'user 9' && tables.users.get(9)!.role === 'user'
+}
+
+function visibleTo({ tables }: World, token: string): number[] {
+  const wanted = (id: number, userId: number) => {
+    if (token === 'user 9') return tables.users.get(9)!.role === 'admin'
+    if (token === 'share 1') return [2, 4].includes(id)
+    return token === `user ${userId}`
+  }
+  return [...tables.devices.values()]
+    .filter(({ id, userId, isActive }) => isActive && wanted(id, userId))
+    .map(({ id }) => id)
+}
+
+/** Everybody has gone: nothing of them is held. */
+function judgeLeftOver({ hub, limits, tables, sometimes, fail }: World): void {
+  const { credit, backlog, devices, viewers, fleet, audience } = hub!
+  const left = {
+    heldPoints: credit.heldPoints,
+    openWindows: credit.openWindows,
+    points: backlog.points,
+    frames: backlog.frames,
+    devices: devices.count,
+    viewers: viewers.count,
+    watched: [1, 2].filter((user) => audience.isWatched(user, 1)).length,
+    fleet: Math.max(0, fleet.count - limits.idleDevicesMax),
+  }
+  if (fleet.count < tables.devices.size) sometimes.note('device forgotten by the fleet')
+  if (Object.values(left).some((count) => count !== 0)) fail(`left over: ${JSON.stringify(left)}`)
+}
+
+const codes = new Map<string, number>()
+
+function codeOf(what: string): number {
+  let code = codes.get(what)
+  if (code === undefined) {
+    code = 0
+    for (const character of what) code = (Math.imul(code, 31) + character.codePointAt(0)!) | 0
+    codes.set(what, code)
+  }
+  return code
+}

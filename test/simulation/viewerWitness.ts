@@ -1,0 +1,156 @@
+/**
+ * Stands beside the hub and sees every frame to every viewer at the moment it leaves: nothing is missing, doubled or out
+ * of order (V1, V2, V3), and nothing comes of what was withdrawn (V6).
+ */
+
+import * as t from '../rig/points.ts'
+import type { Fail } from './deviceWitness.ts'
+import type { Hub } from './hub.ts'
+import type { Link, Seat } from './network.ts'
+import { createPicture, type Picture } from './picture.ts'
+import type { DeviceTable, Tables } from './tables.ts'
+import { type Frame, shownOf } from './wire.ts'
+
+interface Watch {
+  link: Link
+  picture: Picture
+  seat: Seat | null
+  token: string
+  /** A frame did not fit: until the next complete snapshot it is known to be wrong. */
+  isLossy: boolean
+  isWelcome: boolean
+  isEnded: boolean
+}
+
+const AHEAD_MS = 60_000
+
+export type ViewerWitness = ReturnType<typeof createViewerWitness>
+
+export function createViewerWitness(
+  hasContent: (deviceId: number, atMs: number, lat: number) => boolean,
+  tables: Tables,
+  fail: Fail,
+) {
+  const watches = new Map<number, Watch>()
+  const goneDevices = new Set<number>()
+  return {
+    opened,
+    seated,
+    asked,
+    lost,
+    onSend,
+    onPublish,
+    check,
+    deviceGone: (id: number) => void goneDevices.add(id),
+    tokenEnded,
+  }
+
+  function opened(link: Link, token: string): void {
+    watches.set(link.number, {
+      link,
+      picture: createPicture(),
+      seat: null,
+      token,
+      isLossy: false,
+      isWelcome: false,
+      isEnded: false,
+    })
+  }
+
+  /** Whoever has had a WELCOME hears nothing from now on; who is at the door may get in until the hub looks again. */
+  function tokenEnded(token: string): void {
+    for (const watch of watches.values()) if (watch.token === token) watch.isEnded = watch.isWelcome
+  }
+
+  function seated(number: number, seat: Seat): void {
+    watches.get(number)!.seat = seat
+  }
+
+  /** SUB or RESYNC is at the hub: no live frame before the last part of its answer. */
+  function asked(number: number): void {
+    watches.get(number)!.picture.restart()
+  }
+
+  function lost(number: number): void {
+    watches.get(number)!.isLossy = true
+  }
+
+  function onSend(number: number, frame: Frame): void {
+    const watch = watches.get(number)!
+    const { picture, token } = watch
+    if (frame[0] === t.SNAP && frame[1] === 0) watch.isLossy = false
+    if (frame[0] === t.WELCOME) watch.isWelcome = true
+    if (watch.isEnded && frame[0] >= t.SNAP && frame[0] < t.GONE) {
+      fail(`${token}: a frame of type ${frame[0]} after its end`)
+    }
+    if (frame[0] === t.SNAP) {
+      for (const fields of frame[3] as unknown[][]) {
+        const { deviceId } = shownOf(fields)
+        if (goneDevices.has(deviceId))
+          fail(`${token}: a snapshot shows device ${deviceId}, which is withdrawn`)
+      }
+    }
+    const isCounted = frame[0] === t.BACKFILLED || (frame[0] >= t.LIVE && frame[0] <= t.SESSION_CHANGE)
+    if (isCounted && !picture.isComplete && !watch.isLossy) {
+      fail(`${token}: a live frame before the last part of its snapshot`)
+    }
+    const oddity = picture.apply(frame)
+    // What the database refuses was live, and is forgotten with its device; and so is what came first when it was ahead
+    // of the clock, and again when it was not: to the database it is not the newest.
+    const mayBeOlder = oddity === 'older point' && isForgotten(deviceOf(frame)!)
+    if (oddity !== null && !mayBeOlder && !watch.isLossy && deviceOf(frame)!.isActive) {
+      fail(`${token}: ${oddity} of device ${frame[1]} at (${frame[2]}, ${frame[3]})`)
+    }
+  }
+
+  function isForgotten({ points, rejected }: DeviceTable): boolean {
+    if (rejected.size > 0) return true
+    for (const { recordedMs, receivedMs } of points.values())
+      if (recordedMs > receivedMs + AHEAD_MS) return true
+    return false
+  }
+
+  function deviceOf(frame: Frame) {
+    return tables.devices.get(frame[1] as number)
+  }
+
+  function onPublish(deviceId: number, frame: Frame): void {
+    if (goneDevices.has(deviceId))
+      fail(`a frame of type ${frame[0]} of device ${deviceId}, which is withdrawn`)
+    if (frame[0] === t.BACKFILLED) {
+      const { points, rejected } = tables.devices.get(deviceId)!
+      for (const atMs of [frame[4] as number, frame[5] as number]) {
+        if (!points.has(atMs) && !rejected.has(atMs))
+          fail(`device ${deviceId}: BACKFILLED before ${atMs} is stored`)
+      }
+    }
+    if (frame[0] !== t.LIVE) return
+    for (const [dtMs, lat] of frame[6] as [number, number][]) {
+      if (!hasContent(deviceId, (frame[5] as number) + dtMs, lat)) {
+        fail(`device ${deviceId}: a live point that nobody sent`)
+      }
+    }
+  }
+
+  /** After each step: whoever is live has heard everything there was to hear. */
+  function check(hub: Hub): void {
+    for (const [number, watch] of watches) {
+      if (!watch.link.isOpen) {
+        if (watch.seat !== null) watches.delete(number)
+        continue
+      }
+      if (watch.isLossy || !watch.seat?.isLive()) continue
+      if (!watch.picture.isComplete) fail(`${watch.token}: live without a snapshot`)
+      for (const [id, view] of watch.picture.views) {
+        const device = hub.fleet.get(id)
+        if (device === undefined || device.isGone || goneDevices.has(id)) continue
+        if (view.epoch === device.epoch && view.n === device.n) continue
+        // Nothing of it was counted since it is in memory.
+        if (device.n === 0 && view.epoch < device.epoch) continue
+        fail(
+          `${watch.token}: device ${id} is at (${device.epoch}, ${device.n}), heard (${view.epoch}, ${view.n})`,
+        )
+      }
+    }
+  }
+}
