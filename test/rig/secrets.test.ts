@@ -14,6 +14,8 @@ test.each([
   ['a coordinate', JSON.stringify({ frame: point(0, 7) })],
   ['a coordinate', '{"msg":"at 52.5200007, 13.4050000"}'],
   ['a coordinate', '{"fields":{"lat":1,"lng":2}}'],
+  ['a coordinate', '{"where":[52.5200007,13.4050000]}'],
+  ['a coordinate', '{"east":13.405,"north":52.5200007}'],
   ['a row', '{"detail":"Failing row contains (1, 2, 3)."}'],
 ])('%s is found in a line', (kind, line) => {
   expect(secretIn(line)).toBe(kind)
@@ -21,6 +23,8 @@ test.each([
 
 test.each([
   `{"level":"info","time":1700000000525,"msg":"device connected","deviceId":12}`,
+  `{"level":"info","time":"2026-11-24T17:57:52.522Z","msg":"audit"}`,
+  `{"level":"info","time":"2026-11-24T17:57:13.405Z","receivedMs":1749134050000,"tookMs":13.405}`,
   `{"level":"info","url":"postgres://alzy@127.0.0.1/alzy","msg":"ready"}`,
   `{"level":"warn","msg":"refused","reason":"badKey","address":"192.0.2.1"}`,
 ])('and nothing in %s', (line) => {

@@ -7,9 +7,10 @@ const FORMS: Readonly<Record<string, RegExp>> = {
   'a device key': /alzy_\d+_[\w-]{43}/,
   'a token': /eyJ[\w-]{8,}\.[\w-]+/,
   'a password': /postgres(?:ql)?:\/\/[^:@\s"]+:[^@\s"]+@/,
-  // What tests send as a rule, in degrees and as the wire has it; and whatever is called a position.
+  // Where tests are as a rule: as the wire has it, and in degrees, which alone might be any number or a time; and
+  // whatever is called a position.
   'a coordinate':
-    /525[12]\d{5}(?!\d)|134050000|52\.5[12]\d|13\.405|"(?:lat|lng|lon|geom|latitude|longitude|coordinates)"/,
+    /(?<!\d)134050000(?!\d)|52\.5[12]\d*\D{1,20}13\.405|13\.405\d*\D{1,20}52\.5[12]|"(?:lat|lng|lon|geom|latitude|longitude|coordinates)"/,
   // PostgreSQL shows the row in the details of an error, if asked.
   'a row': /Failing row contains|Key \([^)]*(?:email|key_hash)[^)]*\)=/,
 }
