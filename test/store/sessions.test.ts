@@ -65,12 +65,18 @@ describeOnEachStore('a session that the device names', (on) => {
           const all = endsAt === null ? ops : [...ops, [END, endsAt] as const]
           const unsent = [...all]
           let hub = device
+          const underWay: Promise<unknown>[] = []
           for (const { pick, isNewHub, waits } of turns) {
-            if (isNewHub) hub = forgotten(device)
+            if (isNewHub) {
+              // A batch is of one hub. Two of them in one would leave open which of the two wrote last.
+              await Promise.all(underWay.splice(0))
+              hub = forgotten(device)
+            }
             // Each op once, in some order, and then some of them again.
             const [next] =
               unsent.length > 0 ? unsent.splice(pick % unsent.length, 1) : [all[pick % all.length]!]
             const { stored } = writing.sendOp(hub, startMs, next![0], startMs + next![1])
+            underWay.push(stored)
             if (waits) await stored
           }
           await writing.sendOp(hub, startMs, START, startMs).stored
