@@ -16,7 +16,10 @@ export type BrokerName = 'mosquitto' | 'nats-server'
 
 export interface Broker {
   version: string
+  /** For WebSocket. */
   port: number
+  /** For the broker's own protocol over TCP. */
+  plainPort: number
   cpuMs: () => Promise<number>
   stop: () => Promise<void>
 }
@@ -25,16 +28,17 @@ const START_MS_MAX = 10_000
 const RETRY_MS = 20
 const FOLDERS = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin']
 
-/** Where there is no such program, says so: a sentence for the report. */
-export async function startBroker(name: BrokerName): Promise<Broker | { missing: string }> {
+/** Where there is no such program, says so: a sentence for the report. With `keeps`, nats-server has JetStream. */
+export async function startBroker(name: BrokerName, keeps = false): Promise<Broker | { missing: string }> {
   const program = FOLDERS.map((folder) => path.join(folder, name)).find(existsSync)
   if (!program) return { missing: `${name} is not installed (Debian package ${name})` }
   const folder = mkdtempSync(path.join(tmpdir(), 'alzy-broker-'))
-  const port = await freePort()
+  const [port, plainPort] = [await freePort(), await freePort()]
   const settings = path.join(folder, 'settings')
+  const store = keeps ? folder : null
   writeFileSync(
     settings,
-    name === 'mosquitto' ? forMosquitto(port, await freePort()) : forNats(port, await freePort()),
+    name === 'mosquitto' ? forMosquitto(port, plainPort) : forNats(port, plainPort, store),
   )
   const child = spawn(program, ['-c', settings], { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
@@ -47,6 +51,7 @@ export async function startBroker(name: BrokerName): Promise<Broker | { missing:
   return {
     version: versionOf(program, name),
     port,
+    plainPort,
     cpuMs: async () => processCpuMs(child.pid!),
     stop: async () => {
       process.removeListener('exit', kill)
@@ -78,8 +83,9 @@ function forMosquitto(port: number, plainPort: number): string {
   ].join('\n')
 }
 
-function forNats(port: number, clientPort: number): string {
+function forNats(port: number, clientPort: number, store: string | null): string {
   return [
+    ...(store === null ? [] : [`jetstream { store_dir: ${JSON.stringify(store)} }`]),
     `listen: "127.0.0.1:${clientPort}"`,
     `websocket { listen: "127.0.0.1:${port}", no_tls: true, compression: false }`,
     'write_deadline: "60s"',

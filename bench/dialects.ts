@@ -4,7 +4,7 @@
  */
 import { framed, OPCODE } from './webSocket.ts'
 
-export type DialectName = 'ws' | 'socketio' | 'mqtt0' | 'mqtt1' | 'nats'
+export type DialectName = 'ws' | 'socketio' | 'mqtt0' | 'mqtt1' | 'nats' | 'jetstream'
 export type Role = 'device' | 'viewer'
 
 /** What a reader of a dialect has to tell. */
@@ -29,8 +29,9 @@ export interface Dialect {
   path: (role: Role) => string
   /** Whether a sender is told that its message was taken; where not, what its viewer sees tells it. */
   acknowledges: boolean
-  publish: (payload: Uint8Array, seq: number) => Buffer
-  reader: (role: Role, ears: Ears) => Reader
+  /** `place` is the number of the device among all of them. */
+  publish: (payload: Uint8Array, seq: number, place: number) => Buffer
+  reader: (role: Role, ears: Ears, place: number) => Reader
   /** Whether the upgrade alone lets a client in. */
   isReadyAtOnce: boolean
   /** What a client says first. */
@@ -62,18 +63,13 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
   },
   mqtt0: mqtt(0),
   mqtt1: mqtt(1),
-  nats: {
-    subprotocol: '',
-    path: () => '/',
-    acknowledges: false,
-    publish: (payload) =>
-      framed(
-        Buffer.concat([Buffer.from(`PUB ${TOPIC} ${payload.length}\r\n`), payload, Buffer.from('\r\n')]),
-      ),
-    reader: readNats,
-    isReadyAtOnce: false,
-    greeting: () => null,
-  },
+  nats: nats((_place) => TOPIC, null),
+  jetstream: nats(deviceSubject, (place) => `_INBOX.${place}`),
+}
+
+/** Where a device publishes when its messages are kept by device. */
+export function deviceSubject(place: number): string {
+  return `${TOPIC}.${place}`
 }
 
 function text(message: string): Buffer {
@@ -159,8 +155,38 @@ function int16(value: number): Buffer {
   return Buffer.from([value >> 8, value & 0xff])
 }
 
-/** NATS is a stream of lines within the messages of the socket, so a line may end in the next one. */
-function readNats(role: Role, { write, ready, delivered, trouble }: Ears): Reader {
+/** Publishes to a subject; with an inbox every message is acknowledged to it, by the stream that keeps the subject. */
+function nats(subjectOf: (place: number) => string, inboxOf: ((place: number) => string) | null): Dialect {
+  return {
+    subprotocol: '',
+    path: () => '/',
+    acknowledges: inboxOf !== null,
+    publish: (payload, _seq, place) => {
+      const reply = inboxOf === null ? '' : `${inboxOf(place)} `
+      const line = `PUB ${subjectOf(place)} ${reply}${payload.length}\r\n`
+      return framed(Buffer.concat([Buffer.from(line), payload, Buffer.from('\r\n')]))
+    },
+    reader: (role, ears, place) => {
+      if (role === 'viewer') return readNats(TOPIC, ears)
+      return readNats(inboxOf?.(place) ?? null, { ...ears, delivered: (...answer) => taken(ears, ...answer) })
+    },
+    isReadyAtOnce: false,
+    greeting: () => null,
+  }
+
+  /** `{"stream":"…","seq":1}`, or an error. */
+  function taken({ taken, trouble }: Ears, bytes: Buffer, from: number, to: number): void {
+    const answer = bytes.toString('latin1', from, to)
+    if (answer.includes('"error"')) trouble(`JetStream says ${answer}`)
+    else taken(1)
+  }
+}
+
+/**
+ * NATS is a stream of lines within the messages of the socket, so a line may end in the next one. `subject` is what
+ * the client wants to hear, if anything.
+ */
+function readNats(subject: string | null, { write, ready, delivered, trouble }: Ears): Reader {
   const [LINE_FEED, SPACE, M] = [0x0a, 0x20, 0x4d]
   let rest: Buffer | null = null
   return { binary }
@@ -190,7 +216,7 @@ function readNats(role: Role, { write, ready, delivered, trouble }: Ears): Reade
 
   function say(line: string): void {
     if (line.startsWith('INFO')) {
-      const watch = role === 'viewer' ? `SUB ${TOPIC} 1\r\n` : ''
+      const watch = subject === null ? '' : `SUB ${subject} 1\r\n`
       write(framed(Buffer.from(`CONNECT {"verbose":false,"pedantic":false}\r\n${watch}PING\r\n`)))
     } else if (line === 'PONG') ready()
     else if (line === 'PING') write(framed(Buffer.from('PONG\r\n')))

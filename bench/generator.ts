@@ -91,7 +91,7 @@ async function connect(input: {
     catchUp(course, Date.now() - ageMs)
     courses.set(deviceKey, course)
     const onAck = (seq: number) => acknowledge(sender, seq)
-    const link = await openLink({ port, deviceKey, onAck, onTrouble })
+    const link = await openLink({ port, deviceKey, onAck, onTrouble }, place)
     const sender: Sender = {
       link,
       course,
@@ -106,9 +106,9 @@ async function connect(input: {
   }
 }
 
-async function openLink(options: DeviceLinkOptions): Promise<DeviceLink> {
+async function openLink(options: DeviceLinkOptions, place: number): Promise<DeviceLink> {
   if (dialect === null) return openDeviceLink(options)
-  const socket = await openPeerLink({ ...options, dialect, role: 'device' })
+  const socket = await openPeerLink({ ...options, dialect, role: 'device', place })
   return { ...socket, deviceId: senders.length + 1, windowPoints: Number.POSITIVE_INFINITY }
 }
 
@@ -133,8 +133,10 @@ async function prepare(input: {
           ? encodePoints(sender.encoded, course.sessionMs, values)
           : encodeAsLive(link.deviceId, sender.encoded, course.sessionMs, values)
       frameBytes = payload.length
-      messages.push(dialect === null ? framed(payload) : DIALECTS[dialect].publish(payload, sender.encoded))
-      sender.starts.push(sender.starts.at(-1)! + messages.at(-1)!.length)
+      const message =
+        dialect === null ? framed(payload) : DIALECTS[dialect].publish(payload, sender.encoded, course.place)
+      messages.push(message)
+      sender.starts.push(sender.starts.at(-1)! + message.length)
     }
     sender.messages = Buffer.concat(messages)
   }

@@ -1,16 +1,17 @@
 /**
  * `npm run bench:ingest`: how many points a second devices get acknowledged, against the same INSERT in a bare
- * loop, and against a tracker that gives every position an INSERT and a commit of its own. Goal: 0.9 of the loop with
- * one writer lane. The generator proves itself in the same run: uWebSockets.js that receives, decodes and acknowledges
- * the same frames has to get twice as many points from it as the fastest hub.
+ * loop, and against what people would use instead. Goal: 0.9 of the loop with one writer lane. The generator proves
+ * itself in the same run: uWebSockets.js that receives, decodes and acknowledges the same frames has to get twice as
+ * many points from it as the fastest hub.
  */
 import type { BareServerTasks } from './bareServer.ts'
-import { type Child, openChild } from './children.ts'
+import { openChild } from './children.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
+import { openDeviceLoad } from './deviceLoad.ts'
 import { readFlags } from './flags.ts'
-import type { GeneratorTasks } from './generator.ts'
 import { growth, type Hub, startHub } from './hubProcess.ts'
+import { openIngestPeers } from './ingestPeers.ts'
 import { createInsertLoop, type Inserted } from './insertLoop.ts'
 import { figureOf, medianOf, report, rounded, tell } from './report.ts'
 
@@ -25,7 +26,7 @@ const flags = readFlags('Points per second from devices to the database.', {
   generators: { value: 1, says: 'processes that make the load' },
   embedded: { value: false, says: 'use the embedded database' },
   profile: { value: '', says: 'folder for CPU profiles of the hubs' },
-  singleConnections: { value: 10, says: 'connections of the tracker that stores positions one by one' },
+  trackerConnections: { value: 10, says: 'connections of the tracker that stores positions one by one' },
   secondsMax: { value: 300, says: 'give up after so long' },
 })
 endWithin(flags.secondsMax)
@@ -46,8 +47,6 @@ interface Round {
 }
 
 const BATCH_ROWS = [500, 1000, 2000]
-/** The tracker is so much slower that the points of a whole round would take minutes. */
-const SINGLE_ROWS_SHARE = 0.05
 /** How far the generator has to be ahead of the hub. */
 const GENERATOR_TIMES_MIN = 2
 const TRIAL_POINTS = flags.embedded ? 5_000 : 20_000
@@ -55,18 +54,12 @@ const lanes = flags.embedded ? [1] : flags.lanes
 
 const databases = await openDatabases(flags.embedded)
 const hubs: Hub[] = []
-const generators = Array.from({ length: Math.min(flags.generators, flags.devices) }, () =>
-  openChild<GeneratorTasks>('generator'),
-)
+const load = openDeviceLoad({ ...flags, windowPoints: flags.window })
 const bareServer = openChild<BareServerTasks>('bareServer')
 try {
   await compare()
 } finally {
-  await Promise.all([
-    ...hubs.map((hub) => hub.stop()),
-    ...generators.map((generator) => generator.end()),
-    bareServer.end(),
-  ])
+  await Promise.all([...hubs.map((hub) => hub.stop()), load.close(), bareServer.end()])
   await databases.close()
 }
 process.exit()
@@ -80,18 +73,23 @@ async function compare(): Promise<void> {
   tell(`${postgres}, ${databases.kind}; ${flags.devices} devices, ${points} points a round`)
   const cases = await openCases()
   const check = await openCheck()
-  const singleConnections = flags.embedded ? 1 : flags.singleConnections
-  const pool = flags.embedded ? connection : await databases.openReference(singleConnections)
-  const tracker = await createInsertLoop(pool.run, flags.devices, 'tracker@example.org')
+  const connections = flags.embedded ? 1 : flags.trackerConnections
+  const pool = flags.embedded ? connection : await databases.openReference(connections)
+  const instead = await openIngestPeers({
+    databases,
+    load,
+    devices: flags.devices,
+    pointsPerFrame: flags.pointsPerFrame[0]!,
+    batchRows,
+    tracker: { run: pool.run, connections },
+  })
   const reference: Inserted[] = []
-  const singly: Inserted[] = []
   for (let round = 1; round <= flags.rounds; round++) {
     await databases.empty()
     reference.push(await loop.insert(points, batchRows))
     tell(`round ${round}: bare loop ${Math.round(reference.at(-1)!.rowsPerSecond)} rows/s`)
-    singly.push(await tracker.insertSingly(Math.round(points * SINGLE_ROWS_SHARE), singleConnections))
-    tell(`round ${round}: one INSERT for each position ${Math.round(singly.at(-1)!.rowsPerSecond)} rows/s`)
-    check.rates.push((await drive(check.target, points)).pointsPerSecond)
+    await instead.measure(points, round)
+    check.rates.push((await load.drive(check.target, points)).pointsPerSecond)
     tell(`round ${round}: the generator alone ${Math.round(check.rates.at(-1)!)} points/s`)
     for (const one of cases) {
       await databases.empty()
@@ -101,12 +99,12 @@ async function compare(): Promise<void> {
       tell(`round ${round}: ${titleOf(one)}: ${Math.round(pointsPerSecond)} points/s, ${cost}`)
     }
   }
+  await instead.close()
   if (pool !== connection) await pool.close()
   await connection.close()
   const rowsPerSecond = figureOf(reference.map((round) => round.rowsPerSecond))
   const results = cases.map((one) => resultOf(one, rowsPerSecond.median))
   const generatorCheck = checkOf(check.rates, results)
-  const singleRate = figureOf(singly.map((round) => round.rowsPerSecond))
   report({
     scenario: flags.embedded ? 'ingest-embedded' : 'ingest',
     postgres,
@@ -119,15 +117,8 @@ async function compare(): Promise<void> {
       cpuMicrosPerRow: figureOf(reference.map((round) => round.cpuMicrosPerRow)),
       generatorCheck,
     },
-    peers: [
-      {
-        name: 'one INSERT per position, what trackers do by default',
-        durability: 'committed in PostgreSQL, a transaction for each position',
-        connections: singleConnections,
-        pointsPerSecond: singleRate,
-        hubIsTimes: rounded(results[0]!.pointsPerSecond.median / singleRate.median),
-      },
-    ],
+    peers: instead.rowsOf(results[0]!.pointsPerSecond.median),
+    notMeasured: instead.missing,
     ratio: Math.min(...results.filter((result) => result.writerLanes === lanes[0]).map(({ ratio }) => ratio)),
   })
 }
@@ -182,7 +173,7 @@ async function openCheck() {
   const { port } = await bareServer.ask('listen', { windowPoints: flags.window, decodes: true })
   const deviceKeys = Array.from({ length: flags.devices }, (_, i) => `sender ${i + 1}`)
   const target = { port, deviceKeys, pointsPerFrame: flags.pointsPerFrame[0]! }
-  await drive(target, TRIAL_POINTS)
+  await load.drive(target, TRIAL_POINTS)
   return { target, rates: [] as number[] }
 }
 
@@ -196,15 +187,9 @@ function checkOf(rates: number[], results: readonly { pointsPerSecond: { median:
   return { pointsPerSecond, timesHub, isEnough }
 }
 
-interface Target {
-  port: number
-  deviceKeys: string[]
-  pointsPerFrame: number
-}
-
 async function measure({ hub, deviceKeys, pointsPerFrame }: Case, pointsWanted: number): Promise<Round> {
   const before = await hub.metrics()
-  const { pointsSent, pointsPerSecond, generatorCpuMs, usedCpuMs } = await drive(
+  const { pointsSent, pointsPerSecond, generatorCpuMs, usedCpuMs } = await load.drive(
     { port: hub.port, deviceKeys, pointsPerFrame },
     pointsWanted,
     hub.cpuMs,
@@ -213,39 +198,6 @@ async function measure({ hub, deviceKeys, pointsPerFrame }: Case, pointsWanted: 
   if (stored !== pointsSent) throw new Error(`the hub stored ${stored} of ${pointsSent} points`)
   const hubCpuMicrosPerPoint = (usedCpuMs / pointsSent) * 1000
   return { pointsPerSecond, hubCpuMicrosPerPoint, hubCpuMs: usedCpuMs, generatorCpuMs }
-}
-
-/** Sends about so many points, the same number from each device. Connecting and encoding are not counted. */
-async function drive({ port, deviceKeys, pointsPerFrame }: Target, wanted: number, cpuMs = async () => 0) {
-  const framesPerDevice = Math.max(1, Math.round(wanted / flags.devices / pointsPerFrame))
-  const pointsSent = framesPerDevice * flags.devices * pointsPerFrame
-  const firstOf = (i: number) => Math.floor((i * deviceKeys.length) / generators.length)
-  await onEach((generator, i) =>
-    generator.ask('connect', {
-      port,
-      deviceKeys: deviceKeys.slice(firstOf(i), firstOf(i + 1)),
-      firstPlace: firstOf(i),
-    }),
-  )
-  await onEach((generator) => generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' }))
-  const beforeMs = await cpuMs()
-  const sent = await onEach((generator) =>
-    generator.ask('send', { pointsPerFrame, windowPoints: flags.window }),
-  )
-  const usedCpuMs = (await cpuMs()) - beforeMs
-  await onEach((generator) => generator.ask('disconnect', undefined))
-  const firstSendMs = Math.min(...sent.map((one) => one.firstSendMs))
-  const lastAckMs = Math.max(...sent.map((one) => one.lastAckMs))
-  return {
-    pointsSent,
-    usedCpuMs,
-    pointsPerSecond: (pointsSent / (lastAckMs - firstSendMs)) * 1000,
-    generatorCpuMs: sent.reduce((sum, one) => sum + one.cpuMs, 0),
-  }
-}
-
-function onEach<Answer>(act: (generator: Child<GeneratorTasks>, index: number) => Promise<Answer>) {
-  return Promise.all(generators.map(act))
 }
 
 function resultOf({ writerLanes, pointsPerFrame, rounds }: Case, rowsPerSecond: number) {

@@ -22,8 +22,15 @@ export interface Inserted {
   cpuMicrosPerRow: number
 }
 
-export async function createInsertLoop(run: Run, devices: number, email = 'reference@example.org') {
-  const lines: { course: Course; session: Session }[] = []
+/** A device of the database with a session, and where its points go on. */
+export interface Line {
+  course: Course
+  session: Session
+}
+
+/** A user with so many devices, each with one session. */
+export async function createLines(run: Run, devices: number, email: string): Promise<Line[]> {
+  const lines: Line[] = []
   const user = await insertUser(run, { email, name: 'Reference', role: 'user' })
   for (let place = 0; place < devices; place++) {
     const name = `Device ${place + 1}`
@@ -34,6 +41,11 @@ export async function createInsertLoop(run: Run, devices: number, email = 'refer
   }
   const sessions = lines.map(({ session }) => session)
   await saveSessions(run, sessions, SESSION_LIMITS.sessionGapMs)
+  return lines
+}
+
+export async function createInsertLoop(run: Run, devices: number, email = 'reference@example.org') {
+  const lines = await createLines(run, devices, email)
   return { insert, insertSingly }
 
   /** Inserts `rows` new rows, `batchRows` with each statement, one statement after the other. */

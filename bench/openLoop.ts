@@ -88,7 +88,7 @@ export async function measureLatency(options: OpenLoopOptions): Promise<Latencie
       dialect === undefined
         ? await openDeviceLink({ port, deviceKey, onAck, onTrouble })
         : {
-            ...(await openPeerLink({ port, dialect, role: 'device', onAck, onTrouble })),
+            ...(await openPeerLink({ port, dialect, role: 'device', place, onAck, onTrouble })),
             deviceId: place + 1,
             windowPoints: Number.POSITIVE_INFINITY,
           }
@@ -104,7 +104,8 @@ export async function measureLatency(options: OpenLoopOptions): Promise<Latencie
         sends === 'points'
           ? encodePoints(seq, course.sessionMs, values)
           : encodeAsLive(link.deviceId, seq, course.sessionMs, values)
-      const message = dialect === undefined ? framed(payload) : DIALECTS[dialect].publish(payload, seq)
+      const message =
+        dialect === undefined ? framed(payload) : DIALECTS[dialect].publish(payload, seq, course.place)
       into.push({ message, recordedMs: values[0]! })
     }
   }

@@ -6,6 +6,8 @@ export interface PeerLinkOptions {
   port: number
   dialect: DialectName
   role: Role
+  /** The number of the device among all of them; of a viewer it means nothing. */
+  place?: number
   /** For each message that a viewer gets. */
   onDelivered?: (bytes: Buffer, from: number, to: number) => void
   /** Everything that this device sent up to this seq was taken. */
@@ -15,7 +17,7 @@ export interface PeerLinkOptions {
 
 /** Resolves when the client is let in and, as a viewer, subscribed. */
 export async function openPeerLink(options: PeerLinkOptions): Promise<BenchSocket> {
-  const { port, role, onDelivered, onAck, onTrouble } = options
+  const { port, role, place = 0, onDelivered, onAck, onTrouble } = options
   const dialect = DIALECTS[options.dialect]
   let taken = 0
   let socket: BenchSocket | null = null
@@ -27,16 +29,17 @@ export async function openPeerLink(options: PeerLinkOptions): Promise<BenchSocke
     isIn = resolve
     refused = reject
   })
-  const reader = dialect.reader(role, {
-    write: (message) => (socket === null ? void unsent.push(message) : socket.write(message)),
+  const ears = {
+    write: (message: Uint8Array) => (socket === null ? void unsent.push(message) : socket.write(message)),
     ready: isIn,
     delivered: onDelivered ?? (() => {}),
-    taken: (count) => {
+    taken: (count: number) => {
       taken += count
       onAck?.(taken)
     },
     trouble,
-  })
+  }
+  const reader = dialect.reader(role, ears, place)
   const opened = await openSocket({
     port,
     path: dialect.path(role),
