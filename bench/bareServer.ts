@@ -5,7 +5,7 @@
  * same viewers can be used.
  */
 import uws, { type WebSocket } from 'uWebSockets.js'
-import { decodeDeviceFrame } from '../src/protocol/decode.ts'
+import { decodeDeviceFrame, decodeViewerFrame } from '../src/protocol/decode.ts'
 import { encodeAck, encodeDeviceWelcome, encodeSnap, encodeViewerWelcome } from '../src/protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE } from '../src/protocol/messages.ts'
 import { serveTasks } from './children.ts'
@@ -16,9 +16,10 @@ export type BareServerTasks = typeof tasks
 interface Seat {
   /** Frames received on this socket. */
   frames: number
+  /** Who belongs to the same user publishes and hears the same. */
+  topic: string
 }
 
-const TOPIC = 'all'
 const FRAME_BYTES_MAX = 32 * 1024
 /** The hub's default for viewers, so that both lose frames at the same backlog. */
 const BUFFER_BYTES_MAX = 1024 * 1024
@@ -26,7 +27,7 @@ const HEARTBEAT_S = 60
 
 const app = uws.App()
 /** Frames that wait for the end of the handlers that are running. */
-let unpublished: ArrayBuffer[] = []
+let unpublished: { topic: string; frame: ArrayBuffer }[] = []
 let devices = 0
 let windowPoints = 0
 let decodes = false
@@ -66,7 +67,7 @@ function addRoute(
         req.getHeader('sec-websocket-key'),
         req.getHeader('sec-websocket-extensions'),
       ]
-      res.upgrade({ frames: 0 }, key, subprotocol, extensions, context)
+      res.upgrade({ frames: 0, topic: '' }, key, subprotocol, extensions, context)
     },
     message: (ws, bytes) => {
       const seat = ws.getUserData()
@@ -77,13 +78,15 @@ function addRoute(
 }
 
 /** HELLO first, then frames whose seq is their number. */
-function fromDevice(ws: WebSocket<Seat>, { frames }: Seat, bytes: ArrayBuffer): void {
+function fromDevice(ws: WebSocket<Seat>, seat: Seat, bytes: ArrayBuffer): void {
+  const { frames } = seat
   if (frames > 0) {
     if (decodes) decode(bytes)
-    else publishSoon(bytes)
+    else publishSoon(seat.topic, bytes)
     ws.send(encodeAck(frames, windowPoints, []), true, false)
     return
   }
+  seat.topic = topicIn(bytes)
   devices += 1
   const welcome = encodeDeviceWelcome({
     deviceId: devices,
@@ -100,16 +103,16 @@ function fromDevice(ws: WebSocket<Seat>, { frames }: Seat, bytes: ArrayBuffer): 
  * While a handler runs, the library's output buffer belongs to the socket that is being read: a topic that
  * overflows then pays one system call for each frame and subscriber, thirteen times the processor time.
  */
-function publishSoon(bytes: ArrayBuffer): void {
+function publishSoon(topic: string, bytes: ArrayBuffer): void {
   if (unpublished.length === 0) setImmediate(publishAll)
   // The library takes its memory back when the handler returns.
-  unpublished.push(bytes.slice(0))
+  unpublished.push({ topic, frame: bytes.slice(0) })
 }
 
 function publishAll(): void {
   const frames = unpublished
   unpublished = []
-  for (const frame of frames) app.publish(TOPIC, frame, true, false)
+  for (const { topic, frame } of frames) app.publish(topic, frame, true, false)
 }
 
 function decode(bytes: ArrayBuffer): void {
@@ -117,14 +120,22 @@ function decode(bytes: ArrayBuffer): void {
   if (frame.type !== TYPE.points) throw new Error(`expected POINTS, got ${JSON.stringify(frame)}`)
 }
 
+/** What is behind the last space of the key or token in HELLO. */
+function topicIn(bytes: ArrayBuffer): string {
+  const frame = decodeViewerFrame(bytes)
+  if (frame.type !== TYPE.hello) throw new Error(`expected HELLO, got ${JSON.stringify(frame)}`)
+  return frame.token.split(' ').at(-1)!
+}
+
 /** HELLO, then SUB. */
-function fromViewer(ws: WebSocket<Seat>, { frames }: Seat): void {
-  if (frames === 0) {
+function fromViewer(ws: WebSocket<Seat>, seat: Seat, bytes: ArrayBuffer): void {
+  if (seat.frames === 0) {
+    seat.topic = topicIn(bytes)
     const nowMs = Date.now()
     const times = { serverNowMs: nowMs, authExpiresMs: nowMs + 3_600_000, heartbeatS: HEARTBEAT_S }
     ws.send(encodeViewerWelcome({ userId: 1, role: 'user', ...times }), true, false)
   } else {
-    ws.subscribe(TOPIC)
+    ws.subscribe(seat.topic)
     ws.send(encodeSnap(0, true, []), true, false)
   }
 }

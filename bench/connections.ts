@@ -156,7 +156,7 @@ async function connect(
   devices: Child<ReconnectTasks>,
   viewers: Child<ViewersTasks>,
 ): Promise<void> {
-  if (kind === 'viewer') return viewers.ask('connect', { port, token: user.token, viewers: count })
+  if (kind === 'viewer') return viewers.ask('connect', { port, tokens: [user.token], viewers: count })
   const deviceKeys = user.deviceKeys.slice(first, first + count)
   await devices.ask('storm', { port, deviceKeys, atOnce: AT_ONCE })
 }

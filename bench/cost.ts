@@ -109,10 +109,10 @@ async function costOfPoints(mine: Contender, bare: Contender, pointsPerFrame: nu
 }
 
 /** One round without viewers: microseconds of the server for a point, until the last one is acknowledged. */
-async function send({ port, user, cpuMs }: Contender, pointsPerFrame: number): Promise<number> {
+async function send({ port, users, cpuMs }: Contender, pointsPerFrame: number): Promise<number> {
   const framesPerDevice = Math.max(1, Math.round(flags.points / flags.devices / pointsPerFrame))
   await databases.empty()
-  await generator.ask('connect', { port, deviceKeys: user.deviceKeys, firstPlace: 0 })
+  await generator.ask('connect', { port, deviceKeys: users[0].deviceKeys, firstPlace: 0 })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' })
   const beforeMs = await cpuMs()
   await generator.ask('send', { pointsPerFrame, windowPoints: WINDOW_POINTS })

@@ -1,6 +1,6 @@
 /**
- * One round of a user's devices that send and viewers that watch, the same for the hub, for uWebSockets.js alone and for a peer:
- * how fast LIVE frames arrived and what they cost the server. Which of them it is, the round does not know.
+ * One round of users whose devices send and whose viewers watch, the same for the hub, for uWebSockets.js alone and for a
+ * peer: how fast LIVE frames arrived and what they cost the server. Which of them it is, the round does not know.
  */
 import type { BareServerTasks } from './bareServer.ts'
 import type { Child } from './children.ts'
@@ -9,16 +9,19 @@ import type { GeneratorTasks } from './generator.ts'
 import type { Hub, HubUser } from './hubProcess.ts'
 import type { ViewersTasks } from './viewers.ts'
 
+/** Each has as many devices and as many viewers as the others. */
+export type Users = readonly [HubUser, ...HubUser[]]
+
 /** Hub, reference or peer, as a round uses it. */
 export interface Contender {
   name: string
   port: number
-  user: HubUser
+  users: Users
   sends: 'points' | 'live'
   /** How a peer is spoken to. */
   dialect?: DialectName
   cpuMs: () => Promise<number>
-  /** Of the last round with so many viewers: tells how many frames fill the next. */
+  /** Of the last round with so many viewers of a user: tells how many frames fill the next. */
   rates: Map<number, number>
 }
 
@@ -33,7 +36,7 @@ export interface Round {
 export interface RoundsOptions {
   generator: Child<GeneratorTasks>
   viewersChild: Child<ViewersTasks>
-  /** Devices of a contender's user. */
+  /** Devices of each user. */
   devices: number
   /** About how long a round takes. */
   seconds: number
@@ -60,33 +63,48 @@ export const HUB_ENV = {
   ALZY_SOCKETS_PER_USER_MAX: '1000000',
 }
 
-export async function hubContender(hub: Hub, devices: number): Promise<Contender> {
-  const user = await hub.addUser(devices)
-  return { name: 'hub', port: hub.port, user, sends: 'points', cpuMs: hub.cpuMs, rates: new Map() }
+export async function hubContender(hub: Hub, devices: number, userCount = 1): Promise<Contender> {
+  const users: [HubUser, ...HubUser[]] = [await hub.addUser(devices)]
+  while (users.length < userCount) users.push(await hub.addUser(devices))
+  return { name: 'hub', port: hub.port, users, sends: 'points', cpuMs: hub.cpuMs, rates: new Map() }
 }
 
 /** As many connections as the hub has, so that both read as many sockets for as many frames. */
 export async function bareContender(
   server: Child<BareServerTasks>,
   devices: number,
-  { decodes } = { decodes: false },
+  { decodes = false, userCount = 1 } = {},
 ): Promise<Contender> {
   const { port } = await server.ask('listen', { windowPoints: WINDOW_POINTS, decodes })
-  const deviceKeys = Array.from({ length: devices }, (_, i) => `sender ${i + 1}`)
+  const users: [HubUser, ...HubUser[]] = [bareUser(1, devices)]
+  while (users.length < userCount) users.push(bareUser(users.length + 1, devices))
   return {
     name: 'uWebSockets.js alone',
     port,
-    user: { token: 'anyone', deviceKeys },
+    users,
     sends: 'live',
     cpuMs: async () => (await server.ask('cpu', undefined)).usedMs,
     rates: new Map(),
   }
 }
 
-/** One round, from the first frame sent to the last one delivered. Connecting and encoding are not counted. */
+/** The reference knows by what is behind the space who belongs together. */
+function bareUser(number: number, devices: number): HubUser {
+  const name = `of-${number}`
+  return {
+    token: `viewer ${name}`,
+    deviceKeys: Array.from({ length: devices }, (_, i) => `sender${i} ${name}`),
+  }
+}
+
+/**
+ * One round with so many viewers of each user, from the first frame sent to the last one delivered. Connecting and
+ * encoding are not counted.
+ */
 export async function deliver(contender: Contender, viewers: number, options: RoundsOptions): Promise<Round> {
-  const { port, user, sends, dialect, rates } = contender
-  const { generator, viewersChild, devices, seconds, underway } = options
+  const { port, users, sends, dialect, rates } = contender
+  const { generator, viewersChild, seconds, underway } = options
+  const devices = options.devices * users.length
   const frames = ((rates.get(viewers) ?? COLD_DELIVERIES_PER_S) * seconds) / viewers
   const framesPerDevice = Math.max(1, Math.round(Math.min(frames, FRAMES_MAX) / devices))
   const unseenFramesMax = Math.max(1, Math.round(underway / viewers / devices))
@@ -94,11 +112,17 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
   await options.empty()
   await viewersChild.ask('connect', {
     port,
-    token: user.token,
+    tokens: users.map(({ token }) => token),
     viewers: viewers - 1,
     ...(dialect && { dialect }),
   })
-  await generator.ask('connect', { port, ...user, firstPlace: 0, ...(dialect && { dialect }) })
+  await generator.ask('connect', {
+    port,
+    tokens: users.map(({ token }) => token),
+    deviceKeys: users.flatMap(({ deviceKeys }) => deviceKeys),
+    firstPlace: 0,
+    ...(dialect && { dialect }),
+  })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: sends })
   await viewersChild.ask('arm', { expected: framesPerDevice * devices * (viewers - 1) })
   const cpuBeforeMs = await contender.cpuMs()

@@ -24,8 +24,12 @@ import { figureOf, report, rounded, tell } from './report.ts'
 import type { ViewersTasks } from './viewers.ts'
 
 const flags = readFlags('LIVE frames per second from devices of a user to its viewers.', {
-  viewers: { value: [50, 1000], says: 'viewers; several are measured in turn' },
-  devices: { value: 20, says: 'devices of the user that send' },
+  viewers: { value: [50, 1000], says: 'viewers of each user; several are measured in turn' },
+  users: {
+    value: 1,
+    says: 'users, each with devices and viewers of its own; with more than one, without peers',
+  },
+  devices: { value: 20, says: 'devices of each user that send' },
   seconds: { value: 1, says: 'about how long a round takes' },
   underway: { value: 100_000, says: 'deliveries that may be under way' },
   rounds: { value: 5, says: 'rounds of each' },
@@ -43,7 +47,8 @@ const bareServer = openChild<BareServerTasks>('bareServer')
 let hub: Hub | null = null
 let peers: Peers | null = null
 try {
-  peers = await startPeers(flags.peers, flags.devices)
+  // What a peer publishes goes to everybody who watches.
+  peers = await startPeers(flags.users > 1 ? 'none' : flags.peers, flags.devices)
   hub = await startHub({ ...databases.hubEnv, ...HUB_ENV }, flags.profile)
   await compare(hub, peers)
 } finally {
@@ -58,8 +63,8 @@ async function compare(hub: Hub, { measured: peers, missing }: Peers): Promise<v
   const connection = await databases.openReference()
   const postgres = await versionOf(connection)
   await connection.close()
-  const mine = await hubContender(hub, flags.devices)
-  const bare = await bareContender(bareServer, flags.devices)
+  const mine = await hubContender(hub, flags.devices, flags.users)
+  const bare = await bareContender(bareServer, flags.devices, { userCount: flags.users })
   const results = []
   const references = []
   const others = []
@@ -88,7 +93,7 @@ async function compare(hub: Hub, { measured: peers, missing }: Peers): Promise<v
       tell(`not every frame was delivered live: ${JSON.stringify({ ...losses, missing: kept.missing })}`)
   }
   report({
-    scenario: flags.embedded ? 'fanout-embedded' : 'fanout',
+    scenario: nameOf(flags),
     postgres,
     parameters: { ...flags, profile: flags.profile !== '', liveFrameBytes: liveFrameBytes() },
     results,
@@ -97,6 +102,10 @@ async function compare(hub: Hub, { measured: peers, missing }: Peers): Promise<v
     notMeasured: missing,
     ratio: Math.min(...results.map(({ ratio }) => ratio)),
   })
+}
+
+function nameOf({ embedded, users }: { embedded: boolean; users: number }): string {
+  return ['fanout', ...(users > 1 ? ['users'] : []), ...(embedded ? ['embedded'] : [])].join('-')
 }
 
 /** Rounds of all, one after the other, so that a disturbance of the machine meets all; the first is not reported. */

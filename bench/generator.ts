@@ -1,6 +1,6 @@
 /**
  * The load of a benchmark, in a process of its own: devices that send frames, encoded beforehand, as fast as their
- * window allows, and where a viewer is asked for, as fast as that one sees them. Once everything is acknowledged it
+ * window allows, and where viewers are asked for, as fast as those see them. Once everything is acknowledged it
  * says when the first frame left and when the last answer came.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -30,7 +30,7 @@ interface Sender {
 interface Sent {
   firstSendMs: number
   lastAckMs: number
-  /** LIVE frames that the viewer in here got, and when the last one came. */
+  /** LIVE frames that the viewers in here got, and when the last one came. */
   seen: number
   lastSeenMs: number
   /** Processor time of this process in between. */
@@ -39,14 +39,14 @@ interface Sent {
 
 const CONNECTING_MAX = 200
 const PATIENCE_MS = 60_000
-/** When the viewer in here has seen nothing for so long, it will see nothing more. */
+/** When the viewers in here have seen nothing for so long, they will see nothing more. */
 const QUIET_MS = 1_000
 const CHECK_MS = 5
 
 /** A device goes on from where it stopped on an earlier connection: a moment of it names one point for ever. */
 const courses = new Map<string, Course>()
 const senders: Sender[] = []
-let viewer: BenchSocket | null = null
+let viewers: BenchSocket[] = []
 /** How a peer is spoken to; null is alzy's own protocol. */
 let dialect: DialectName | null = null
 let windowFrames = 0
@@ -61,24 +61,25 @@ let giveUp: (fault: Error) => void = () => {}
 const tasks = { connect, prepare, send, disconnect }
 serveTasks(tasks)
 
-/** `firstPlace` tells the devices of several generators apart; `token` is that of the viewer, if there is one. */
+/** `firstPlace` tells the devices of several generators apart; `tokens` are those of viewers, each of its own devices. */
 async function connect(input: {
   port: number
   deviceKeys: string[]
   firstPlace: number
-  token?: string
+  tokens?: readonly string[]
   dialect?: DialectName | null
   /** So old are the points, as after an outage. */
   ageMs?: number
 }): Promise<void> {
-  const { port, deviceKeys, firstPlace, token, ageMs = 0 } = input
+  const { port, deviceKeys, firstPlace, tokens = [], ageMs = 0 } = input
   dialect = input.dialect ?? null
   const onTrouble = (reason: string) => giveUp(new Error(reason))
-  if (token !== undefined) {
-    viewer =
+  for (const token of tokens) {
+    viewers.push(
       dialect === null
         ? await openViewerLink({ port, token, onLive: see, onTrouble })
-        : await openPeerLink({ port, dialect, role: 'viewer', onDelivered: see, onTrouble })
+        : await openPeerLink({ port, dialect, role: 'viewer', onDelivered: see, onTrouble }),
+    )
   }
   // A whole crowd at once would not find a place in the queue of the listening socket.
   for (let first = 0; first < deviceKeys.length; first += CONNECTING_MAX) {
@@ -145,7 +146,7 @@ async function prepare(input: {
 
 /**
  * Sends everything that is prepared. `windowPoints` narrows the window that the server grants; `unseenFramesMax`
- * holds a device back while the viewer in here is so many frames of it behind.
+ * holds a device back while the viewers in here are so many frames of it behind.
  */
 async function send(input: {
   pointsPerFrame: number
@@ -168,11 +169,11 @@ async function send(input: {
   const firstSendMs = monotonicMs()
   sendAll()
   const lastAckMs = await Promise.race([done, late])
-  if (viewer !== null) await Promise.race([untilSeen(), late])
+  if (viewers.length > 0) await Promise.race([untilSeen(), late])
   return { firstSendMs, lastAckMs, seen, lastSeenMs, cpuMs: cpuMs() - startedCpuMs }
 }
 
-/** An answer may overtake what the viewer in here is still to see. */
+/** An answer may overtake what a viewer in here is still to see. */
 async function untilSeen(): Promise<void> {
   const expected = senders.reduce((sum, { encoded, firstSeq }) => sum + encoded - firstSeq + 1, 0)
   const startedMs = monotonicMs()
@@ -182,8 +183,8 @@ async function untilSeen(): Promise<void> {
 async function disconnect(): Promise<void> {
   giveUp = () => {}
   for (const { link } of senders.splice(0)) link.end()
-  viewer?.end()
-  viewer = null
+  for (const viewer of viewers) viewer.end()
+  viewers = []
 }
 
 function acknowledge(sender: Sender, seq: number): void {
@@ -213,7 +214,7 @@ function sendAll(): void {
 /** As much as may be in flight, in one write. */
 function fill(sender: Sender): void {
   const { link, messages, starts, firstSeq } = sender
-  // The viewer sees the devices in turn, so what it has seen is of each the same share.
+  // Each device is seen once in here, and in turn, so what was seen is of each the same share.
   const seenUntil = firstSeq - 1 + Math.ceil(seen / senders.length)
   const until = Math.min(sender.encoded, sender.acknowledged + windowFrames, seenUntil + unseenFramesMax)
   if (until <= sender.sent) return

@@ -95,12 +95,17 @@ async function compare(running: Hub, { measured, missing }: Peers): Promise<void
 }
 
 /** Frames of one point that the hub acknowledges in a second while its viewer watches. */
-async function findMaximum({ port, user }: Contender): Promise<number> {
+async function findMaximum({ port, users }: Contender): Promise<number> {
   const framesPerDevice = Math.round(TRIAL_FRAMES / flags.devices)
   const rates: number[] = []
   for (let trial = 0; trial < TRIALS; trial++) {
     await databases.empty()
-    await generator.ask('connect', { port, ...user, firstPlace: 0 })
+    await generator.ask('connect', {
+      port,
+      tokens: [users[0].token],
+      deviceKeys: users[0].deviceKeys,
+      firstPlace: 0,
+    })
     await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: 'points' })
     const sent = await generator.ask('send', { pointsPerFrame: 1, windowPoints: WINDOW_POINTS })
     await generator.ask('disconnect', undefined)
@@ -118,7 +123,7 @@ async function alternate(contenders: readonly Contender[], mine: Contender, rate
       const isLoaded = one !== mine && databases.referenceUrl !== null
       if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
       const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
-      const measured = await measureLatency({ ...one, rate, seconds })
+      const measured = await measureLatency({ ...one, user: one.users[0], rate, seconds })
       if (isLoaded) await databaseLoad.ask('stop', undefined)
       if (round === 0) continue
       rounds.get(one)!.push(measured)

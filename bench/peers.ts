@@ -93,7 +93,7 @@ function contenderOf({ name, dialect, durability }: PeerKind, server: Server, de
     port: server.port,
     cpuMs: server.cpuMs,
     sends: 'live',
-    user: { token: 'anyone', deviceKeys: Array.from({ length: devices }, (_, i) => `sender ${i + 1}`) },
+    users: [{ token: 'anyone', deviceKeys: Array.from({ length: devices }, (_, i) => `sender ${i + 1}`) }],
     rates: new Map(),
   }
 }

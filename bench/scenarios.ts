@@ -17,6 +17,11 @@ export const SCENARIOS: readonly Scenario[] = [
     flags: ['--embedded'],
   },
   scenario('fanout', 'Fan-out', 300),
+  {
+    ...scenario('fanout', 'Fan-out to many users', 90),
+    name: 'fanout-users',
+    flags: ['--users', '100', '--viewers', '3', '--devices', '1'],
+  },
   scenario('cost', 'CPU of the hub', 180),
   scenario('latency', 'Latency', 250),
   scenario('connections', 'Idle sockets', 300),

@@ -74,8 +74,8 @@ async function compare(running: Hub, user: HubUser): Promise<void> {
 /** Rejects when a stalled viewer was not found out, since then nothing was tried. */
 async function measure({ port, metrics }: Hub, user: HubUser, stalls: number): Promise<Round> {
   await databases.empty()
-  await reading.ask('connect', { port, token: user.token, viewers: flags.viewers - 1 })
-  await stalled.ask('connect', { port, token: user.token, viewers: stalls })
+  await reading.ask('connect', { port, tokens: [user.token], viewers: flags.viewers - 1 })
+  await stalled.ask('connect', { port, tokens: [user.token], viewers: stalls })
   const before = await metrics()
   await stalled.ask('stall', undefined)
   const latencies = await measureLatency({ port, user, sends: 'points', ...flags })

@@ -34,24 +34,26 @@ let trouble: string | null = null
 const tasks = { connect, arm, counted, stall, disconnect }
 serveTasks(tasks)
 
-/** Resolves when all of them are live. */
+/** So many viewers for each token. Resolves when all of them are live. */
 async function connect(input: {
   port: number
-  token: string
+  tokens: readonly string[]
   viewers: number
   dialect?: DialectName | null
 }): Promise<void> {
-  const { port, token, viewers, dialect } = input
+  const { port, tokens, viewers, dialect } = input
+  const count = tokens.length * viewers
   trouble = null
   let begun = 0
   await Promise.all(
-    Array.from({ length: Math.min(viewers, CONNECTING_MAX) }, async () => {
-      while (begun < viewers) {
+    Array.from({ length: Math.min(count, CONNECTING_MAX) }, async () => {
+      while (begun < count) {
+        const token = tokens[begun % tokens.length]!
         begun += 1
         sockets.push(
           dialect
-            ? await openPeerLink({ port, dialect, role: 'viewer', onDelivered: count, onTrouble: note })
-            : await openViewerLink({ port, token, onLive: count, onTrouble: note }),
+            ? await openPeerLink({ port, dialect, role: 'viewer', onDelivered: hear, onTrouble: note })
+            : await openViewerLink({ port, token, onLive: hear, onTrouble: note }),
         )
       }
     }),
@@ -92,7 +94,7 @@ async function disconnect(): Promise<void> {
   sockets = []
 }
 
-function count(): void {
+function hear(): void {
   received += 1
   if (received === expected) completeMs = monotonicMs()
 }
