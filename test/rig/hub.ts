@@ -14,7 +14,7 @@ import type { TestDatabase } from './kinds.ts'
 import { secretIn } from './secrets.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
-const READY_MS = 60_000
+const READY_MS = 120_000
 
 export interface TestHub {
   port: number
