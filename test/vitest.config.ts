@@ -16,7 +16,7 @@ export default defineConfig({
     maxWorkers: 2,
     env: { FAULT_SEED },
     // Only what hangs meets these: whatever a test waits for has a deadline of its own, and names it.
-    testTimeout: 120_000,
+    testTimeout: 240_000,
     hookTimeout: 300_000,
   },
 })

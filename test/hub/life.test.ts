@@ -13,7 +13,7 @@ import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 import { openDevice } from '../rig/wire.ts'
 
 /** Three starts of the embedded database, and clients that back off in between. */
-const GIVE_UP_MS = 180_000
+const GIVE_UP_MS = 600_000
 const COUNT_STORED =
   'select count(*)::int as rows, count(distinct recorded_at)::int as times from points where device_id = $1'
 

@@ -107,6 +107,5 @@ describeOnEachDatabase('the log', { ALZY_LOG_LEVEL: 'trace', ALZY_OIDC_COOLDOWN_
         expect(log.includes(canary), 'a token is in the log').toBe(false)
     }
     expect(log).not.toContain('a subject')
-    // Three starts of a hub, each of which makes an embedded database anew in its memory.
-  }, 120_000)
+  })
 })

@@ -19,7 +19,7 @@ const QUIET = {
   ALZY_LOG_LEVEL: 'trace',
 }
 /** Several starts of the embedded database. */
-const GIVE_UP_MS = 180_000
+const GIVE_UP_MS = 600_000
 const secretOf = () => randomBytes(32).toString('base64url')
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 

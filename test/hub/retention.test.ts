@@ -13,6 +13,8 @@ import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 
 const DAY_MS = 24 * 3_600_000
 const HOUR_MS = 3_600_000
+/** Several starts of the embedded database, and many small statements with rests between. */
+const GIVE_UP_MS = 600_000
 const RETENTION = {
   ALZY_RETENTION_DAYS: '10',
   ALZY_RETENTION_SWEEP_MS: '200',
@@ -51,7 +53,9 @@ async function swept(hub: TestHub): Promise<void> {
 }
 
 describeOnEachDatabase('retention', { ALZY_SESSION_SWEEP_MS: '200' }, (on) => {
-  test('deletes what is older and nothing else, while a device goes on writing', async () => {
+  test('deletes what is older and nothing else, while a device goes on writing', {
+    timeout: GIVE_UP_MS,
+  }, async () => {
     const now = Date.now()
     const user = await on.hub.addUser()
     const [old, busy] = [await on.hub.addDevice(user, 'Old'), await on.hub.addDevice(user, 'Busy')]
@@ -122,9 +126,11 @@ describeOnEachDatabase('retention', { ALZY_SESSION_SWEEP_MS: '200' }, (on) => {
       { id: old.id, started: running },
     ])
     expect(await on.rows('select count(*)::int as count from rejected_points')).toEqual([{ count: 0 }])
-  }, 180_000)
+  })
 
-  test('refuses what is older with reason 3, and keeps the rest of the frame', async () => {
+  test('refuses what is older with reason 3, and keeps the rest of the frame', {
+    timeout: GIVE_UP_MS,
+  }, async () => {
     await on.restart(RETENTION)
     const now = Date.now()
     const device = await on.hub.addDevice(await on.hub.addUser())
@@ -149,9 +155,9 @@ describeOnEachDatabase('retention', { ALZY_SESSION_SWEEP_MS: '200' }, (on) => {
     )
     // What was refused for its age is kept for a person to look at.
     expect(row).toEqual({ points: 2, rejected: 3 })
-  }, 120_000)
+  })
 
-  test('lets a trip go on that began before the limit', async () => {
+  test('lets a trip go on that began before the limit', { timeout: GIVE_UP_MS }, async () => {
     await on.restart()
     const now = Date.now()
     const began = now - 30 * DAY_MS
@@ -173,14 +179,14 @@ describeOnEachDatabase('retention', { ALZY_SESSION_SWEEP_MS: '200' }, (on) => {
       [device.id],
     )
     expect(rows).toEqual([{ status: 'ended', points: 2 }])
-  }, 120_000)
+  })
 })
 
 const run = promisify(execFile)
 const missing = postgresMissing === null ? '' : ` (${postgresMissing})`
 
 describe.skipIf(missing !== '')(`retention of partitioned points${missing}`, () => {
-  test('deletes what is older from whatever table it is in', async () => {
+  test('deletes what is older from whatever table it is in', { timeout: GIVE_UP_MS }, async () => {
     const database = await createPostgres()
     let hub = await startHub({ database })
     const now = Date.now()
@@ -212,5 +218,5 @@ describe.skipIf(missing !== '')(`retention of partitioned points${missing}`, () 
     expect(indexes).toEqual({ count: 1 })
     expect(await database.query('select count(*)::int as count from points')).toEqual([{ count: 41 }])
     await database.drop()
-  }, 180_000)
+  })
 })
