@@ -15,7 +15,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     env: { FAULT_SEED },
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
+    // Only what hangs meets these: whatever a test waits for has a deadline of its own, and names it.
+    testTimeout: 240_000,
+    hookTimeout: 300_000,
   },
 })

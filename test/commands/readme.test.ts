@@ -59,6 +59,8 @@ describe.skipIf(missing !== null)(`the README${missing === null ? '' : ` (${miss
     await shell.run(revoke!)
     await shell.run('wait $replay; echo "replay ended with $?"')
     expect(shell.output).toContain('replay ended with 1')
+    // What was on its way when the device was taken out is stored as well.
+    await until(async () => (await hub.metric('alzy_backlog_frames')) === 0, 'all to be stored')
     const [row] = await database.query(
       'select count(*)::int as count, max(d.id) as device from points p join devices d on d.id = p.device_id where d.deleted_at is not null',
     )

@@ -24,7 +24,7 @@ function cutAfterEveryByte(direction: Direction, kind: CutKind): void {
       tries: { short: 1, long: 1 },
       devices: 3,
       proxied: 'devices',
-      tryMs: IS_LONG ? 600_000 : 60_000,
+      tryMs: IS_LONG ? 600_000 : 180_000,
     },
     async (on) => {
       const atBytes = new Map<number, number>()
@@ -62,7 +62,7 @@ scenario(
     tries: { short: 6, long: 60 },
     proxied: 'devices',
     // The 30 s of D5 are the same at any length; a frozen line is left sooner.
-    device: { silenceMs: 1_000 },
+    device: { silenceMs: 3_000 },
   },
   async (on, number) => {
     const [before, again] = [{ ...on.proxy.counts }, sentAgain(on)]

@@ -74,9 +74,9 @@ scenario(
     })
     on.ledgers.push(twin.ledger)
     const isContested = () => (on.devices[0]!.closes.get(4409) ?? 0) >= replaced + 3
-    await until(isContested, 'the first to have been replaced three times', 30_000)
+    await until(isContested, 'the first to have been replaced three times', 60_000)
     twin.pauseRecording()
-    await until(() => twin.isSettled(), 'the second to have everything acknowledged', 30_000)
+    await until(() => twin.isSettled(), 'the second to have everything acknowledged', 60_000)
     await twin.stop()
     expect(twin.refusals).toEqual([])
     expect(await on.hub.metric('alzy_takeovers_total')).toBeGreaterThan(takeovers)

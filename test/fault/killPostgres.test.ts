@@ -81,7 +81,7 @@ scenario(
     if (number % 2 === 1) {
       // It looks for an archive that is slow, and is empty in the end.
       await cluster.writeFile('recovery.signal', '')
-      const started = cluster.start(['hot_standby=off', 'restore_command=sleep 1; exit 1'])
+      const started = cluster.start(['hot_standby=off', 'restore_command=sleep 2; exit 1'])
       await Promise.all([started, until(() => hasHeard('57P03'), 'the hub to be told to wait', 60_000)])
       on.heals()
     } else {

@@ -97,11 +97,11 @@ scenario(
     expect((await on.hub.metric('alzy_hello_refused_total')) - refused).toBeGreaterThanOrEqual(ROUNDS * 5)
     for (const [name, value] of Object.entries(before)) {
       const isBack = async () => (await figuresOf(on, pid))[name as keyof typeof before] <= value + SPARE
-      await until(isBack, `${name} to be what it was before`, 30_000)
+      await until(isBack, `${name} to be what it was before`, 60_000)
     }
     const grown = async () => (await inspected.heldBytes()) - heldBytes
     const isSmall = async () => (await grown()) < HEAP_SPARE_BYTES + ROUNDS * 20 * HELD_BYTES_PER_VISIT_MAX
-    await until(isSmall, 'the heap to be what it was before', 10_000)
+    await until(isSmall, 'the heap to be what it was before', 60_000)
   },
 )
 

@@ -24,6 +24,9 @@ for (const proxied of ['devices', 'database'] as const) {
       fault: `line between ${ends} late by chance, narrow, or in single bytes, one way or both`,
       tries: { short: 4, long: 16 },
       proxied,
+      // Such a line is made in this process, and its bytes one by one take time: how much must not matter.
+      env: { ALZY_WRITE_TIMEOUT_MS: '120000' },
+      device: proxied === 'database' ? { pace: { everyMs: [100, 300], points: [1, 6] } } : {},
     },
     async (on, number) => {
       const { pieces } = on.proxy.counts
@@ -46,7 +49,7 @@ scenario(
     tries: { short: 4, long: 20 },
     proxied: 'devices',
     // The 30 s of D5 are the same at any length.
-    device: { silenceMs: 1_000 },
+    device: { silenceMs: 3_000 },
   },
   async (on, number) => {
     const direction: Direction = number % 2 === 0 ? 'up' : 'down'

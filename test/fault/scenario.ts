@@ -20,8 +20,8 @@ export const IS_LONG = process.env.FAULT_LONG === '1'
 /** One for the whole run, from the configuration of the runner. */
 export const SEED = Number(process.env.FAULT_SEED)
 
-const RECOVERY_MS = 60_000
-const SETUP_MS = 120_000
+const RECOVERY_MS = 120_000
+const SETUP_MS = 300_000
 
 export interface Plan {
   /** As the table says it. */

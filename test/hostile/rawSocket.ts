@@ -104,7 +104,7 @@ export async function openRawSocket(port: number) {
   }
 
   /** Resolves with true once it is so, or with false when the connection has ended before. */
-  function wait(isSo: () => boolean, what: string, timeoutMs = 20_000): Promise<boolean> {
+  function wait(isSo: () => boolean, what: string, timeoutMs = 60_000): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         looks.delete(look)

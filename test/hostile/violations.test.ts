@@ -49,7 +49,7 @@ test.concurrent('a head that never ends is ended by the hub', async () => {
     clearInterval(drip)
   }
   expect(socket.isEnded).toBe(true)
-}, 60_000)
+})
 
 test('after all of that the hub has no fault to report', async () => {
   expect(hub.process.exitCode).toBeNull()

@@ -6,7 +6,7 @@ import { createLine } from '../client/scriptedHub.ts'
 import { startHub, type TestHub, type TestUser } from '../rig/hub.ts'
 import { type Issuer, startIssuer } from '../rig/issuer.ts'
 import { quickestKind, type TestDatabase } from '../rig/kinds.ts'
-import { ERROR, LIVE, pointsFrame, SNAP, SUB } from '../rig/points.ts'
+import { ERROR, LIVE, pointsFrame, SUB } from '../rig/points.ts'
 import { until } from '../rig/until.ts'
 import { welcomedDevice } from '../rig/welcomed.ts'
 import { openStats, openViewer } from '../rig/wire.ts'
@@ -210,7 +210,7 @@ test('a viewer that renews keeps its subscription and its count', async () => {
   const viewer = await openViewer(hub.ws, { token: user.token })
   await viewer.welcome
   viewer.send([SUB])
-  await viewer.next(SNAP)
+  await viewer.snapshot()
   device.send(pointsFrame(1, Date.now()))
   const [, , , n] = await viewer.next(LIVE)
   viewer.send([AUTH, (await tokenOf(user, 600)).token])

@@ -4,7 +4,7 @@ import { createDeviceClient, createViewerClient } from '../../src/client/node.ts
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
 import { runAlzy, startHub, type TestHub } from '../rig/hub.ts'
 import { createEmbedded, createPostgres, type TestDatabase } from '../rig/kinds.ts'
-import { ACK, GOAWAY, HELLO, LIVE, PAUSE, pointsFrame, SNAP, SUB } from '../rig/points.ts'
+import { ACK, GOAWAY, HELLO, LIVE, PAUSE, pointsFrame, SUB } from '../rig/points.ts'
 import { freePort } from '../rig/ports.ts'
 import { startProxy } from '../rig/proxy.ts'
 import { postgresMissing } from '../rig/sharedPostgres.ts'
@@ -13,7 +13,7 @@ import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 import { openDevice } from '../rig/wire.ts'
 
 /** Three starts of the embedded database, and clients that back off in between. */
-const GIVE_UP_MS = 180_000
+const GIVE_UP_MS = 600_000
 const COUNT_STORED =
   'select count(*)::int as rows, count(distinct recorded_at)::int as times from points where device_id = $1'
 
@@ -24,7 +24,7 @@ describeOnEachDatabase('a hub', {}, (on) => {
     const socket = await welcomedDevice(on.hub.ws, device)
     const viewer = await welcomedViewer(on.hub.ws, { token: user.token })
     viewer.send([SUB])
-    await viewer.next(SNAP)
+    await viewer.snapshot()
     const baseMs = Date.now() - 600_000
     for (let seq = 1; seq <= 150; seq++) socket.send(pointsFrame(seq, baseMs + seq * 1000, 1))
     const exit = on.hub.end('SIGTERM')
@@ -192,7 +192,7 @@ describe.skipIf(postgresMissing !== null)(`a hub and its PostgreSQL server${post
     const socket = await welcomedDevice(running.ws, device)
     const viewer = await welcomedViewer(running.ws, { token: user.token })
     viewer.send([SUB])
-    await viewer.next(SNAP)
+    await viewer.snapshot()
     socket.send(pointsFrame(1, Date.now() - 10_000))
     await socket.ack(1)
 

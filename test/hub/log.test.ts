@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
 import { hubToken } from '../rig/forgery.ts'
 import { type Issuer, startIssuer } from '../rig/issuer.ts'
-import { ERROR, HELLO, POINTS, SNAP, SUB } from '../rig/points.ts'
+import { ERROR, HELLO, POINTS, SUB } from '../rig/points.ts'
 import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 import { openDevice, openStats, openViewer } from '../rig/wire.ts'
 
@@ -20,7 +20,7 @@ describeOnEachDatabase('the log', { ALZY_LOG_LEVEL: 'trace' }, (on) => {
     const wrongKey = `alzy_${device.id}_${'W'.repeat(43)}`
     const viewer = await welcomedViewer(on.hub.ws, { token: user.token })
     viewer.send([SUB])
-    await viewer.next(SNAP)
+    await viewer.snapshot()
     const refused = await openDevice(on.hub.ws, { hello: false })
     refused.send([HELLO, wrongKey])
     await refused.closed
@@ -107,6 +107,5 @@ describeOnEachDatabase('the log', { ALZY_LOG_LEVEL: 'trace', ALZY_OIDC_COOLDOWN_
         expect(log.includes(canary), 'a token is in the log').toBe(false)
     }
     expect(log).not.toContain('a subject')
-    // Three starts of a hub, each of which makes an embedded database anew in its memory.
-  }, 120_000)
+  })
 })

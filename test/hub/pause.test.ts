@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openConnection } from '../../src/store/connection.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { createPostgres, type TestDatabase } from '../rig/kinds.ts'
-import { ACK, BACKFILLED, GOAWAY, LIVE, PAUSE, PING, PONG, pointsFrame, SNAP, SUB } from '../rig/points.ts'
+import { ACK, BACKFILLED, GOAWAY, LIVE, PAUSE, PING, PONG, pointsFrame, SUB } from '../rig/points.ts'
 import { postgresMissing } from '../rig/sharedPostgres.ts'
 import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 
@@ -27,7 +27,7 @@ describe.skipIf(postgresMissing !== null)(`a store that lets one wait ${postgres
     const device = await hub.addDevice(user)
     const viewer = await welcomedViewer(hub.ws, { token: user.token })
     viewer.send([SUB])
-    await viewer.next(SNAP)
+    await viewer.snapshot()
     const socket = await welcomedDevice(hub.ws, device)
     const release = await lockPoints(database)
     try {

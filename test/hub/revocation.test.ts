@@ -16,7 +16,6 @@ import {
   PRESENCE,
   pointsFrame,
   SESSION_CHANGE,
-  SNAP,
   SUB,
 } from '../rig/points.ts'
 import { until } from '../rig/until.ts'
@@ -57,7 +56,7 @@ async function open(hub: TestHub) {
   await sockets.theirStats.welcome
   for (const name of ['viewer', 'share', 'otherShare'] as const) sockets[name].send([SUB])
   sockets.theirViewer.send([SUB, []])
-  for (const name of ['viewer', 'share', 'otherShare', 'theirViewer'] as const) await sockets[name].next(SNAP)
+  for (const name of ['viewer', 'share', 'otherShare', 'theirViewer'] as const) await sockets[name].snapshot()
   return { user, watcher, device, other, shared, sockets }
 }
 

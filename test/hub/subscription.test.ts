@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { quickestKind, type TestDatabase } from '../rig/kinds.ts'
-import { LIVE, pointsFrame, SNAP, SUB } from '../rig/points.ts'
+import { LIVE, pointsFrame, SUB } from '../rig/points.ts'
 import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 
 let database: TestDatabase
@@ -25,16 +25,16 @@ test('a viewer that narrows its subscription hears no more of the others, and ea
   // Somebody else goes on with all of them: else nobody would be told, whoever has left.
   const other = await welcomedViewer(hub.ws, { token: user.token })
   other.send([SUB])
-  await other.next(SNAP)
+  await other.snapshot()
   const told = () => viewer.frames.filter(([type]) => type === LIVE).map(([, deviceId]) => deviceId)
   viewer.send([SUB])
-  await viewer.next(SNAP)
+  await viewer.snapshot()
   const nowMs = Date.now()
   sockets[1].send(pointsFrame(1, nowMs))
   await viewer.next(LIVE)
 
   viewer.send([SUB, null, [kept.id]])
-  await viewer.next(SNAP)
+  await viewer.snapshot()
   // The other one first: what it said would have come by the time that this one is heard.
   sockets[1].send(pointsFrame(2, nowMs + 1))
   await sockets[1].ack(2)

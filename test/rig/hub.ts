@@ -14,7 +14,7 @@ import type { TestDatabase } from './kinds.ts'
 import { secretIn } from './secrets.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
-const READY_MS = 60_000
+const READY_MS = 120_000
 
 export interface TestHub {
   port: number
@@ -67,7 +67,13 @@ export async function startHub({ database, env = {}, waitsForReady = true }: Hub
     env: { PATH: process.env.PATH, ALZY_PORT: '0', ALZY_LOG_LEVEL: 'debug', ...database.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const ended = once(child, 'exit').then(([code, signal]) => (signal ?? code) as number | NodeJS.Signals)
+  // Whoever fails to end it may fail for another reason.
+  const abandon = () => void child.kill('SIGKILL')
+  process.once('exit', abandon)
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    process.removeListener('exit', abandon)
+    return (signal ?? code) as number | NodeJS.Signals
+  })
   const { log, line, stderr } = readLog(child)
   const first = await Promise.race([line('listening'), ended])
   if (typeof first !== 'object') throw new Error(`the hub ended with ${first}: ${stderr()}`)

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import { decode, encode } from '@msgpack/msgpack'
 import WebSocket, { type RawData } from 'ws'
+import { PATIENCE_MS } from './until.ts'
 
 /** `[type, field, …]` */
 export type Frame = readonly unknown[]
@@ -22,8 +23,6 @@ export interface Opening {
   /** Whom to trust with TLS, in PEM. */
   ca?: string | Buffer
 }
-
-export const PATIENCE_MS = 10_000
 
 export type PlainSocket = Awaited<ReturnType<typeof openPlainSocket>>
 

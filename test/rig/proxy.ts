@@ -4,8 +4,9 @@
  * nothing of what passes through.
  */
 import { once } from 'node:events'
-import { type AddressInfo, createServer, connect as open, type Server, type Socket } from 'node:net'
+import { createServer, connect as open, type Server, type Socket } from 'node:net'
 import { createPipe, type Pipe, reset } from './pipe.ts'
+import { freePort } from './ports.ts'
 
 export type Target = { host: string; port: number } | { path: string }
 
@@ -83,8 +84,9 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
   const random = options.random ?? Math.random
   let lines: Record<Direction, Line> = { up: {}, down: {} }
   const frozen = new Set<Direction>()
-  let server: Server | null = await listening(0)
-  const port = (server.address() as AddressInfo).port
+  // One that is still to be had after `refuse`.
+  const port = await freePort()
+  let server: Server | null = await listening(port)
 
   return {
     host: '127.0.0.1',

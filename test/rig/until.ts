@@ -1,6 +1,9 @@
 /** Waits for something that can be observed. It knows no time but how long to be patient. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
+/** Not a measure of speed: long after this, on a machine with ten times as much to do, nothing would come any more. */
+export const PATIENCE_MS = 30_000
+
 /**
  * Resolves with the first truthy value of `predicate`. Rejects, naming `what`, when there is none within
  * `timeoutMs`, and with the last error when the predicate threw instead of answering.
@@ -8,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export async function until<Value>(
   predicate: () => Value | Promise<Value>,
   what: string,
-  timeoutMs = 10_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<NonNullable<Value>> {
   const deadlineMs = performance.now() + timeoutMs
   let pauseMs = 1

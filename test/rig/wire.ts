@@ -4,11 +4,13 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type IncomingHttpHeaders, request } from 'node:http'
-import { type Frame, type Opening, openPlainSocket, PATIENCE_MS } from './plainSocket.ts'
+import { type Frame, type Opening, openPlainSocket } from './plainSocket.ts'
+import { PATIENCE_MS } from './until.ts'
 
 const ACK = 66
 const WELCOME = 65
 const TICK = 90
+const SNAP = 80
 const SEEN = 19
 
 export type DeviceWire = Awaited<ReturnType<typeof openDevice>>
@@ -78,7 +80,21 @@ async function openWatching(place: string, options: NonNullable<Parameters<typeo
   unheeded(welcome)
   const { token, hello = true } = options
   if (token !== undefined && hello) wire.send([1, token, 'wire test', Date.now()])
-  return { ...wire, welcome, answerTicks }
+  return { ...wire, welcome, answerTicks, snapshot }
+
+  /**
+   * The devices of the next snapshot, once its last part is there: what changes while it is read makes one part more,
+   * and a device in several of them is as the last one says.
+   */
+  async function snapshot(): Promise<(readonly unknown[])[]> {
+    const devices = new Map<unknown, readonly unknown[]>()
+    for (let isLast = false; !isLast; ) {
+      const [, , last, part] = await wire.next(SNAP)
+      for (const device of part as unknown[][]) devices.set(device[0], device)
+      isLast = last as boolean
+    }
+    return [...devices.values()]
+  }
 
   function answerTicks(answers: boolean): void {
     isAnswering = answers

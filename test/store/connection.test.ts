@@ -39,7 +39,7 @@ describeOnPostgres('a connection', (on) => {
   afterAll(() => proxy?.close())
 
   function open(options: { url?: string; timeoutMs?: number; connections?: number } = {}): Connection {
-    const { url = on.database.url, timeoutMs = 1_000, connections = 1 } = options
+    const { url = on.database.url, timeoutMs = 10_000, connections = 1 } = options
     const onNotice = (message: string) => notices.push(message)
     const connection = openConnection({ url }, { name: 'tested', connections, timeoutMs, onNotice })
     opened.push(connection)

@@ -35,7 +35,7 @@ describeOnPostgres('a writer whose line is', (on) => {
 
   beforeAll(async () => {
     proxy = await startProxy({ host: '127.0.0.1', port: sharedPostgres().port })
-    const { options } = serverOptions(urlAt(on.database.url, proxy.port), { writeTimeoutMs: 1_000 })
+    const { options } = serverOptions(urlAt(on.database.url, proxy.port), { writeTimeoutMs: 2_500 })
     store = await openStore(options, new AbortController().signal)
   })
 

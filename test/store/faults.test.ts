@@ -14,7 +14,8 @@ describeOnPostgres('a writer', (on) => {
   let store: Store
 
   beforeAll(async () => {
-    const { options } = serverOptions(on.database.url, { writeTimeoutMs: 2_000 })
+    // Time enough to see the writer wait, and for the server to give a statement up before the watchdog does.
+    const { options } = serverOptions(on.database.url, { writeTimeoutMs: 8_000 })
     store = await openStore(options, new AbortController().signal)
   })
 
@@ -26,7 +27,7 @@ describeOnPostgres('a writer', (on) => {
       await until(() => run('select'), 'the hub connects again')
   }
 
-  test(`whose backends are killed ${KILLS} times stores every point once`, { timeout: 60_000 }, async () => {
+  test(`whose backends are killed ${KILLS} times stores every point once`, async () => {
     const writing = startWriting({ runs: store.writes })
     const devices = await Promise.all(Array.from({ length: 6 }, () => addDevice(store.read)))
     let kills = 0
@@ -133,7 +134,7 @@ describeOnPostgres('a writer', (on) => {
     await writing.writer.stop(10_000)
   })
 
-  test('writes less at once when a batch is too much for the database', { timeout: 60_000 }, async () => {
+  test('writes less at once when a batch is too much for the database', async () => {
     const { options } = serverOptions(on.database.url, { writeTimeoutMs: 500 })
     const slow = await openStore(options, new AbortController().signal)
     const writing = startWriting({ runs: slow.writes })
@@ -146,7 +147,9 @@ describeOnPostgres('a writer', (on) => {
     const { stored, kept } = writing.send(device, times, T)
     await stored
     await on.outsider.runScript('drop trigger crawl on points; drop function crawl')
-    expect(new Set(writing.away.map(({ code }) => code))).toEqual(new Set(['57014']))
+    // The server gave it up, or, where this machine was busy, the watchdog did before the word of that came.
+    expect(writing.away.length).toBeGreaterThan(0)
+    for (const { code } of writing.away) expect(['57014', 'WATCHDOG']).toContain(code)
     expect([kept.rejected, writing.broken]).toEqual([[], []])
     expect(await timesOf(store.read, device)).toEqual([T, ...times])
     expect(writing.batches.at(-1)).toMatchObject({ rows: 40, inserted: 40 })
@@ -189,7 +192,7 @@ describeOnPostgres('a writer', (on) => {
       await until(() => writing.retries > 2, 'the writer is refused')
       await on.outsider.run(`${readOnly} = off`)
       if (killsAgain) await killHub(on)
-      const goesOn = until(() => writing.reported.length > 0, 'the writer goes on', 8_000)
+      const goesOn = until(() => writing.reported.length > 0, 'the writer goes on')
       // Whatever came of it, the tests that follow need connections that can write.
       await goesOn.catch(() => killHub(on)).then(() => stored)
       await killHub(on)

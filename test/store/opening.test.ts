@@ -82,7 +82,8 @@ describeOnPostgres('a store', (on) => {
     test('opens although its connection is lost while it migrates', async () => {
       await on.outsider.run('select pg_advisory_lock($1::bigint)', [MIGRATION_LOCK])
       const { lines, opening } = await open(on.database.url)
-      const waiting = `select from pg_locks where locktype = 'advisory' and not granted`
+      const waiting = `select from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())`
       await until(async () => (await on.outsider.run(waiting)).length > 0, 'it waits for its turn')
       expect(await killHub(on)).toBeGreaterThan(0)
       await until(() => lines.some(({ message }) => message.startsWith('the database is away')), 'it says so')

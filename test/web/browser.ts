@@ -31,6 +31,9 @@ const FLAGS = [
   '--enable-unsafe-swiftshader',
 ]
 
+/** A map without a graphics card is slow where everything else is slow as well. */
+const PATIENCE_MS = 60_000
+
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE = { width: 390, height: 844 }
 
@@ -62,6 +65,7 @@ export async function openPage(
     timezoneId: 'UTC',
     ...options,
   })
+  context.setDefaultTimeout(PATIENCE_MS)
   const problems: string[] = []
   let isUnreachable = false
   const say = (problem: string) => {

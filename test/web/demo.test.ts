@@ -27,7 +27,7 @@ const MAP = { x: 380, y: 70, width: 780, height: 640 }
 const ON_PHONE: BrowserContextOptions = { viewport: PHONE, isMobile: true, hasTouch: true }
 const DARK: BrowserContextOptions = { colorScheme: 'dark' }
 
-describe.skipIf(browserMissing !== null)(name, { timeout: 180_000 }, () => {
+describe.skipIf(browserMissing !== null)(name, { timeout: 300_000 }, () => {
   let database: TestDatabase
   let demo: ChildProcess
   let browser: Browser
@@ -48,7 +48,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 180_000 }, () => {
     )
     adminLink = await adminLinkOf(link)
     browser = await openBrowser()
-  }, START_MS)
+  }, 2 * START_MS)
 
   afterAll(async () => {
     await browser?.close()

@@ -9,7 +9,7 @@ import { browserMissing, openBrowser, openPage } from './browser.ts'
 
 const name = browserMissing === null ? 'sign-in' : `sign-in (${browserMissing})`
 
-describe.skipIf(browserMissing !== null)(name, { timeout: 60_000 }, () => {
+describe.skipIf(browserMissing !== null)(name, () => {
   let database: TestDatabase
   let issuer: Issuer
   let hub: TestHub
