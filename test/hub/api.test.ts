@@ -117,6 +117,34 @@ describeOnEachDatabase('the API', {}, (on) => {
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed])
   })
 
+  test.each([
+    ['unknown fields', 5_000, (i: number) => [`f${i}`, 0]],
+    ['unknown fields with long names', 60, (i: number) => [`f${i}${'x'.repeat(1_000)}`, 0]],
+  ] as const)('names some of many %s, and says how many more there are', async (_, count, field) => {
+    const body = Object.fromEntries(Array.from({ length: count }, (_, i) => field(i)))
+    const answer = await on.hub.request('POST', '/v1/users', { email: 'a@example.org', ...body })
+    expect([answer.status, answer.json.errors.length]).toEqual([400, 20])
+    expect(answer.json.errors[0]).toEqual({
+      field: expect.stringMatching(/^f0/),
+      message: 'there is no such field',
+    })
+    expect(answer.json.detail).toMatch(new RegExp(`; and ${count - 20} more$`))
+    expect(JSON.stringify(answer.json).length).toBeLessThan(16_384)
+    const users = 'abcdefghij'
+      .split('')
+      .flatMap((one) => Array.from({ length: 30 }, (_, i) => `${one}${i}=1`))
+    const query = await on.hub.request('GET', `/v1/users?${users.join('&')}`)
+    expect([query.status, query.json.errors.length]).toEqual([400, 20])
+    expect(query.json.detail).toMatch(/; and 280 more$/)
+  })
+
+  test('names some of many items that are wrong', async () => {
+    const body = { deviceIds: Array(100).fill('x'), expiresAt: '2100-01-01T00:00:00Z' }
+    const answer = await on.hub.request('POST', '/v1/shares', body)
+    expect([answer.status, answer.json.errors.length]).toEqual([400, 20])
+    expect(answer.json.detail).toMatch(/; and 80 more$/)
+  })
+
   test('answers a body that is too large, no JSON or of another type', async () => {
     const send = async (body: string, type: string) => {
       const headers = { 'content-type': type, authorization: 'Bearer x' }
@@ -134,6 +162,21 @@ describeOnEachDatabase('the API', {}, (on) => {
   ])('refuses %s with 401', async (_, token) => {
     const answer = await on.hub.request('GET', '/v1/devices', undefined, token)
     expect([answer.status, answer.json.title]).toEqual([401, 'Unauthorized'])
+  })
+
+  test.each([
+    ['GET', '/healthz', 200],
+    ['GET', '/metrics', 200],
+    ['GET', '/openapi.json', 200],
+    ['GET', '/v1/me', 401],
+    ['GET', '/v1/nothing', 404],
+    ['HEAD', '/v1/me', 401],
+    ['PUT', '/v1/me', 405],
+  ])('%s %s says that its type is what it says', async (method, path, status) => {
+    const answer = await fetch(on.hub.http + path, { method })
+    expect([answer.status, answer.headers.get('x-content-type-options')]).toEqual([status, 'nosniff'])
+    // That is for whoever speaks TLS to say.
+    expect(answer.headers.get('strict-transport-security')).toBeNull()
   })
 
   test('lets browsers of its own origin in, and no others', async () => {
