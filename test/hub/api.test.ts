@@ -187,6 +187,53 @@ describeOnEachDatabase('the API', {}, (on) => {
   })
 })
 
+// Many statements at a time, so that they meet.
+describeOnEachDatabase(
+  'devices of a user',
+  { ALZY_DEVICES_PER_USER_MAX: '5', ALZY_READ_CONNECTIONS: '16' },
+  (on) => {
+    test('are so many and no more, however many are asked for at once; one that is deleted makes room', async () => {
+      const [user, other] = [await on.hub.addUser(), await on.hub.addUser()]
+      const refusals = () => on.hub.metric('alzy_user_devices_refused_total')
+      const add = () => on.hub.request('POST', '/v1/devices', { name: 'x' }, user.token)
+      const answers = await Promise.all(Array.from({ length: 60 }, add))
+      const statuses = answers.map(({ status }) => status)
+      expect([201, 409].map((status) => statuses.filter((one) => one === status).length)).toEqual([5, 55])
+      expect(answers.find(({ status }) => status === 409)!.json).toEqual({
+        type: 'about:blank',
+        title: 'Conflict',
+        status: 409,
+        detail:
+          'the user has 5 devices, and no more are possible: delete some, or have ALZY_DEVICES_PER_USER_MAX raised',
+      })
+      expect(await refusals()).toBe(55)
+      const { devices } = (await on.hub.request('GET', '/v1/devices', undefined, user.token)).json
+      expect(devices.length).toBe(5)
+      // One that sleeps is one all the same, and whoever adds it, it is its owner's.
+      const place = `/v1/devices/${devices[0].id}`
+      await on.hub.request('PATCH', place, { isActive: false }, user.token)
+      expect((await on.hub.request('POST', '/v1/devices', { name: 'x', userId: user.id })).status).toBe(409)
+      expect((await on.hub.addDevice(other)).id).toBeGreaterThan(0)
+      await on.hub.request('DELETE', place, undefined, user.token)
+      expect([(await add()).status, (await add()).status]).toEqual([201, 409])
+      expect(await refusals()).toBe(57)
+    })
+
+    test('that sleep get no key and no pairing token until they are activated', async () => {
+      const user = await on.hub.addUser()
+      const { id } = await on.hub.addDevice(user)
+      const ask = async (what: string) =>
+        (await on.hub.request('POST', `/v1/devices/${id}/${what}`, undefined, user.token)).status
+      const set = (isActive: boolean) =>
+        on.hub.request('PATCH', `/v1/devices/${id}`, { isActive }, user.token)
+      await set(false)
+      expect([await ask('key'), await ask('pairing')]).toEqual([409, 409])
+      await set(true)
+      expect([await ask('key'), await ask('pairing')]).toEqual([201, 201])
+    })
+  },
+)
+
 describeOnEachDatabase('the command line', {}, (on) => {
   /** On the hub's own machine: with its secret, and without any token. */
   const local = () => {

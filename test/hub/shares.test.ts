@@ -15,7 +15,10 @@ type Device = readonly unknown[]
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString()
 const shownIn = ([, , , devices]: readonly unknown[]) => (devices as Device[]).map(([id]) => id)
 
-describeOnEachDatabase('a share', { ALZY_SHARES_PER_USER_MAX: '5' }, (on: HubUnderTest) => {
+// Many statements at a time, so that they meet.
+const LIMITS = { ALZY_SHARES_PER_USER_MAX: '5', ALZY_READ_CONNECTIONS: '16' }
+
+describeOnEachDatabase('a share', LIMITS, (on: HubUnderTest) => {
   let owner: TestUser
   let stranger: TestUser
   let [car, bike, hidden, theirs] = [] as TestDevice[] as [TestDevice, TestDevice, TestDevice, TestDevice]
@@ -134,6 +137,18 @@ describeOnEachDatabase('a share', { ALZY_SHARES_PER_USER_MAX: '5' }, (on: HubUnd
     )
     await end(made[0].share.id)
     expect((await make({ deviceIds: [car.id], expiresAt: inMs(HOUR_MS) })).status).toBe(201)
+  })
+
+  test('is one of so many, however many are asked for at once', async () => {
+    await newOwner()
+    const refusals = () => on.hub.metric('alzy_user_shares_refused_total')
+    const before = await refusals()
+    const body = { deviceIds: [car.id], expiresAt: inMs(HOUR_MS) }
+    const statuses = (await Promise.all(Array.from({ length: 60 }, () => make(body)))).map(
+      ({ status }) => status,
+    )
+    expect([201, 409].map((status) => statuses.filter((one) => one === status).length)).toEqual([5, 55])
+    expect((await refusals()) - before).toBe(55)
   })
 
   test('shows its devices live, with where they are, and nothing else', async () => {
