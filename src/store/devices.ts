@@ -98,21 +98,24 @@ export async function readCredentials(run: Run, ids: readonly number[]): Promise
   })
 }
 
-/** Ids of the live devices of these users (null: of everyone), in order, after `after`, `countMax` at most. */
+/**
+ * Ids of the devices of these users (null: of everyone) that are not deleted, in order, after `after`, `countMax` at most,
+ * and whether they are active.
+ */
 export async function readDeviceIds(
   run: Run,
   userIds: readonly number[] | null,
   after: number,
   countMax: number,
-): Promise<{ id: number; userId: number }[]> {
+): Promise<{ id: number; isActive: boolean }[]> {
   const rows = await run(
-    `select id, user_id from devices
-     where deleted_at is null and is_active and id > $1::int
+    `select id, is_active from devices
+     where deleted_at is null and id > $1::int
        and ($2::int[] is null or user_id = any($2::int[]))
      order by id limit $3::int`,
     [after, userIds && column(userIds, (id) => id), countMax],
   )
-  return rows.map((row) => ({ id: row.id as number, userId: row.user_id as number }))
+  return rows.map((row) => ({ id: row.id as number, isActive: row.is_active as boolean }))
 }
 
 /** Devices as a snapshot shows them when the hub does not hold them: offline, and nothing counted yet. */

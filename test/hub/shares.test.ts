@@ -230,6 +230,34 @@ describeOnEachDatabase('a share', LIMITS, (on: HubUnderTest) => {
     await viewer.close()
   })
 
+  test('shows a device that was inactive when it was asked for, once it is activated', async () => {
+    await newOwner()
+    const set = (device: TestDevice, isActive: boolean, token = owner.token) =>
+      on.hub.request('PATCH', `/v1/devices/${device.id}`, { isActive }, token)
+    for (const device of [car, hidden]) await set(device, false)
+    await set(theirs, false, stranger.token)
+    const share = await welcomedViewer(on.hub.ws, { token: (await makeOf([car, bike])).token })
+    const narrowed = await welcomedViewer(on.hub.ws, { token: owner.token })
+    share.send([SUB])
+    narrowed.send([SUB, null, [car.id, bike.id, theirs.id]])
+    for (const viewer of [share, narrowed]) expect(shownIn(await viewer.next(SNAP))).toEqual([bike.id])
+    // What is not theirs comes first, so that they would have been told of it by the time they are told of the car.
+    await set(theirs, true, stranger.token)
+    for (const device of [hidden, car]) await set(device, true)
+    const socket = await welcomedDevice(on.hub.ws, car)
+    socket.send(pointsFrame(1, Date.now()))
+    await socket.ack(1)
+    for (const viewer of [share, narrowed]) {
+      await until(() => viewer.frames.some(([type, id]) => type === LIVE && id === car.id), 'the car')
+      const told = viewer.frames
+        .filter(([type]) => type === DEVICE)
+        .map(([, device]) => (device as Device)[0])
+      expect(new Set(told)).toEqual(new Set([car.id]))
+      await viewer.close()
+    }
+    await socket.close()
+  })
+
   test('opens the live socket and nothing else', async () => {
     await newOwner()
     const { token } = await makeOf([car])
