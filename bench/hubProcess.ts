@@ -20,6 +20,8 @@ export interface HubUser {
 const TOKEN_TTL_S = 3_600
 /** Devices that are being added at a time: one after the other, ten thousand take a minute. */
 const ADDED_AT_ONCE = 8
+/** All the devices of a run are of one user. */
+const DEVICES_MAX = 1_000_000
 let users = 0
 
 /** Resolves when the hub is ready. `profileDirectory`: where its CPU profile goes when it ends, or empty. */
@@ -32,7 +34,14 @@ export async function startHub(
   const profile = profileDirectory === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
   const child = spawn(process.execPath, [...nodeFlags, ...profile, HUB_MAIN, 'serve'], {
     // Nothing of the caller's environment may set the hub up.
-    env: { PATH: process.env.PATH, TZ: 'UTC', ALZY_PORT: '0', ALZY_SECRET: secret, ...env },
+    env: {
+      PATH: process.env.PATH,
+      TZ: 'UTC',
+      ALZY_PORT: '0',
+      ALZY_SECRET: secret,
+      ALZY_DEVICES_PER_USER_MAX: String(DEVICES_MAX),
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 2],
   })
   const ended = once(child, 'exit')

@@ -34,9 +34,14 @@ export async function createLines(run: Run, devices: number, email: string): Pro
   const user = await insertUser(run, { email, name: 'Reference', role: 'user' })
   for (let place = 0; place < devices; place++) {
     const name = `Device ${place + 1}`
-    const device = await insertDevice(run, { userId: user!.id, name, platform: 'android', color: 'blue' })
+    const device = await insertDevice(
+      run,
+      { userId: user!.id, name, platform: 'android', color: 'blue' },
+      devices,
+    )
+    if (device === null || device === 'full') throw new Error('there are other devices')
     const course = startCourse(place, Date.now())
-    const book = createSessionBook(device!.id, user!.id, SESSION_LIMITS, [])
+    const book = createSessionBook(device.id, user!.id, SESSION_LIMITS, [])
     lines.push({ course, session: book.named(course.sessionMs, Date.now(), []) })
   }
   const sessions = lines.map(({ session }) => session)

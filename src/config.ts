@@ -101,6 +101,7 @@ const LIMITS = {
   // Credentials
   tokenTtlSMax: limit(90 * 24 * 3_600, 60, 90 * 24 * 3_600),
   rightsCheckMs: limit(1_000, 100, 30_000),
+  devicesPerUserMax: limit(1_000, 1, 1_000_000),
   shareDevicesMax: limit(100, 1, 1_024),
   sharesPerUserMax: limit(1_000, 1, 1_000_000),
   oidcTokenTtlSMax: limit(24 * 3_600, 60, 90 * 24 * 3_600),

@@ -310,8 +310,9 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const pages = createPageServer({
     pages: readPages({ mapStyle: config.mapStyle, issuer: config.oidc?.issuer ?? null }),
     onRequest: countRequest,
-    mayRequest: (res, req) => {
-      const mayRequest = door.mayRequest(visitors.read(res, req).block, elapsed())
+    visitors,
+    mayRequest: ({ block }) => {
+      const mayRequest = door.mayRequest(block, elapsed())
       if (!mayRequest) onRefused('requestRate')
       return mayRequest
     },

@@ -37,6 +37,8 @@ const COUNTS = {
   deviceRatesExceeded: 'Devices among them that sent too many frames, points or sessions',
   viewerRatesExceeded: 'Viewers and admins among them that sent too many frames',
   userSocketsRefused: 'Viewers and admins closed because their user or share had too many sockets',
+  userDevicesRefused: 'Devices refused because their user had too many',
+  userSharesRefused: 'Shares refused because their user had too many that go on',
   takeovers: 'Connections replaced by a newer one of the same device',
   devicesPaired: 'Pairing tokens redeemed',
   pairingsRefused: 'Tries to redeem a pairing token that is unknown, used or expired',

@@ -152,7 +152,6 @@ function securityHeaders({ mapStyle, issuer }: Omit<PagesOptions, 'folder'>): Re
     'Content-Security-Policy': Object.entries(sources)
       .map(([directive, values]) => `${directive} ${values.join(' ')}`)
       .join('; '),
-    'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Cross-Origin-Resource-Policy': 'same-origin',

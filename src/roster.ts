@@ -7,9 +7,16 @@ import type { Describe } from './sockets/viewer.ts'
 
 export interface RosterOptions {
   fleet: Fleet
-  /** Ids above `after` of the devices of these users (null: of everyone), in order, so many at most. */
-  readIds: (userIds: readonly number[] | null, after: number, countMax: number) => Promise<{ id: number }[]>
+  /** Ids above `after` of the devices of these users (null: of everyone), active or not, in order, so many at most. */
+  readIds: (userIds: readonly number[] | null, after: number, countMax: number) => Promise<Found[]>
   readRecords: (ids: readonly number[]) => Promise<DeviceRecord[]>
+}
+
+/** A device that is not deleted. */
+export interface Found {
+  id: number
+  /** One that is not is shown to nobody, until it is. */
+  isActive: boolean
 }
 
 const PAGE_MAX = 5_000
@@ -22,12 +29,12 @@ export function createRoster({ fleet, readIds, readRecords }: RosterOptions) {
   let serial = 0
   return { find, describe, noteGone }
 
-  async function find(userIds: readonly number[] | null): Promise<number[]> {
-    const ids: number[] = []
+  async function find(userIds: readonly number[] | null): Promise<Found[]> {
+    const devices: Found[] = []
     for (;;) {
-      const found = await readIds(userIds, ids.at(-1) ?? 0, PAGE_MAX)
-      for (const { id } of found) ids.push(id)
-      if (found.length < PAGE_MAX) return ids
+      const page = await readIds(userIds, devices.at(-1)?.id ?? 0, PAGE_MAX)
+      devices.push(...page)
+      if (page.length < PAGE_MAX) return devices
     }
   }
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Act } from '../audit.ts'
 import type { DeviceRow, Directory } from '../core/directory.ts'
 import { createDeviceKey } from '../deviceKey.ts'
+import type { Counts } from '../metrics.ts'
 import { createPairingToken, pairingUrlOf } from '../pairingToken.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../protocol/messages.ts'
 import { ownDevice, ownerOf } from './caller.ts'
@@ -21,7 +22,8 @@ export interface DevicesOptions {
     | 'updateDevice'
     | 'deleteDevice'
   >
-  limits: { pairingTtlMs: number }
+  limits: { pairingTtlMs: number; devicesPerUserMax: number }
+  counts: Counts
   /** Sockets have to hear of it. */
   onDevice: (device: DeviceRow) => void
   /** The key with this hash is the only one from now on. */
@@ -83,12 +85,14 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
       access: 'caller',
       body: NEW_DEVICE,
       answers: { 201: z.union([PAIRING, KEYED]) },
+      problems: [404, 409],
       handle: async ({ caller, body: { userId, withKey, ...given }, request }) => {
         const owner = ownerOf(caller, userId)
         if (owner === null)
           throw new Problem(400, 'userId says whose device it is', [{ field: 'userId', message: 'required' }])
         const device = await directory.insertDevice({ ...given, userId: owner })
         if (device === null) throw new Problem(404, 'there is no such user')
+        if (device === 'full') throw full()
         const answer = withKey
           ? (await giveKey(device.id)).answer
           : await givePairing(device.id, request.baseUrl)
@@ -148,6 +152,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
       access: 'caller',
       parameters: BY_ID,
       answers: { 201: KEYED },
+      problems: [409],
       handle: async ({ caller, parameters }) => {
         await ownDevice(directory, caller, parameters.id)
         const { answer, keyHash } = await giveKey(parameters.id)
@@ -162,6 +167,7 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
       access: 'caller',
       parameters: BY_ID,
       answers: { 201: PAIRING },
+      problems: [409],
       handle: async ({ caller, parameters, request }) => {
         await ownDevice(directory, caller, parameters.id)
         const json = await givePairing(parameters.id, request.baseUrl)
@@ -170,20 +176,31 @@ export function deviceRoutes(options: DevicesOptions): Route[] {
     }),
   ]
 
+  function full(): Problem {
+    options.counts.userDevicesRefused += 1
+    return new Problem(
+      409,
+      `the user has ${options.limits.devicesPerUserMax} devices, and no more are possible: delete some, or have ALZY_DEVICES_PER_USER_MAX raised`,
+    )
+  }
+
   async function giveKey(deviceId: number) {
     const { deviceKey, keyHash } = createDeviceKey(deviceId)
     const device = await directory.writeDeviceKey(deviceId, keyHash)
-    if (device === null) throw new Problem(404, 'there is no such device')
+    if (device === null) throw asleep('give it a key')
     return { answer: { device, deviceKey }, keyHash }
   }
 
   async function givePairing(deviceId: number, baseUrl: string) {
     const { pairingToken, tokenHash } = createPairingToken()
     const pairing = await directory.writePairing(deviceId, tokenHash, options.limits.pairingTtlMs)
-    if (pairing === null)
-      throw new Problem(409, 'the device or its user is deactivated: activate it, then pair it')
+    if (pairing === null) throw asleep('pair it')
     return { ...pairing, pairingToken, pairingUrl: pairingUrlOf(baseUrl, pairingToken) }
   }
+}
+
+function asleep(then: string): Problem {
+  return new Problem(409, `the device or its user is deactivated: activate it, then ${then}`)
 }
 
 function actsOf(deviceId: number, isActive: boolean | undefined): Act[] {

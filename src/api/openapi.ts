@@ -23,6 +23,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   403: 'The token is good, but not for this',
   404: 'Not there, or not yours to see',
   406: 'It does not come in any format that `Accept` names',
+  409: 'Something is in the way; `detail` says what to do about it',
 }
 
 const SECURED: Readonly<Record<Access, readonly number[]>> = {

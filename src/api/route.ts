@@ -6,7 +6,14 @@ import { z } from 'zod'
 import type { Act, Actor } from '../audit.ts'
 import type { ViewerGrant } from '../core/grant.ts'
 import { actorOf, type Caller, type Identify } from './caller.ts'
-import { type Answer, type Handler, type Handlers, Problem, type Request } from './message.ts'
+import {
+  type Answer,
+  type FieldError,
+  type Handler,
+  type Handlers,
+  Problem,
+  type Request,
+} from './message.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
@@ -49,6 +56,11 @@ export interface Input<A extends Access, P, Q, B> {
 
 /** With its types forgotten. */
 export type Route = RouteSpec<Access, unknown, unknown, unknown>
+
+/** What is wrong with a request is told so far, or it could make the answer larger than itself. */
+const FIELDS_NAMED_MAX = 20
+/** An issuer's address is a name that is long, and right. */
+const FIELD_CHARS_MAX = 300
 
 const NOTHING = z.strictObject({})
 const NO_BODY = NOTHING.optional()
@@ -127,9 +139,24 @@ async function admit(
 function parse<T>(schema: z.ZodType<T>, input: unknown): T {
   const parsed = schema.safeParse(input)
   if (parsed.success) return parsed.data
-  const errors = parsed.error.issues.map((issue) => ({
-    field: issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.'),
-    message: issue.message,
+  const wrong = parsed.error.issues.flatMap(fieldErrors)
+  const errors = wrong.slice(0, FIELDS_NAMED_MAX)
+  const said = errors.map(({ field, message }) => `${field}: ${message}`)
+  if (wrong.length > errors.length) said.push(`and ${wrong.length - errors.length} more`)
+  throw new Problem(400, said.join('; '), errors)
+}
+
+/** One for each field that is unknown, else the one that is wrong. */
+function fieldErrors(issue: z.core.$ZodIssue): FieldError[] {
+  if (issue.code !== 'unrecognized_keys') return [{ field: fieldOf(issue.path), message: issue.message }]
+  return issue.keys.map((key) => ({
+    field: fieldOf([...issue.path, key]),
+    message: 'there is no such field',
   }))
-  throw new Problem(400, errors.map((error) => `${error.field}: ${error.message}`).join('; '), errors)
+}
+
+/** The names are those of whoever asks, and as long as they like. */
+function fieldOf(path: readonly PropertyKey[]): string {
+  const field = path.join('.')
+  return field.length > FIELD_CHARS_MAX ? `${field.slice(0, FIELD_CHARS_MAX)}…` : field
 }

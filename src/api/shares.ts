@@ -1,6 +1,7 @@
 /** Shares: a link that shows named devices live, without an account, until it expires or is ended. */
 import { z } from 'zod'
 import type { Directory, ShareRow } from '../core/directory.ts'
+import type { Counts } from '../metrics.ts'
 import type { Tokens } from '../tokens.ts'
 import { type Caller, ownerOf } from './caller.ts'
 import { BY_ID, id, moment, momentText, next, nextOf, PAGE } from './fields.ts'
@@ -12,6 +13,7 @@ export interface SharesOptions {
   tokens: Pick<Tokens, 'issueShare'>
   tokenTtlSMax: number
   shareDevicesMax: number
+  counts: Counts
   /** Sockets have to hear of it. */
   onShareEnded: (share: ShareRow) => void
   now: () => number
@@ -52,6 +54,7 @@ export function shareRoutes(options: SharesOptions): Route[] {
       access: 'caller',
       body: z.strictObject({ deviceIds, expiresAt: momentText }),
       answers: { 201: z.object({ share: SHARE, token: z.string(), url: z.string() }) },
+      problems: [404, 409],
       handle: async ({ caller, body, request }) => {
         const nowMs = now()
         checkExpiry(body.expiresAt, nowMs)
@@ -60,7 +63,10 @@ export function shareRoutes(options: SharesOptions): Route[] {
           { userId, deviceIds: body.deviceIds, expiresMs: body.expiresAt },
           nowMs,
         )
-        if (share === 'full') throw new Problem(409, 'there are too many shares: end some first')
+        if (share === 'full') {
+          options.counts.userSharesRefused += 1
+          throw new Problem(409, 'there are too many shares: end some first')
+        }
         const { token } = await tokens.issueShare(share.id, body.expiresAt, nowMs)
         return {
           status: 201,

@@ -75,6 +75,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
       access: 'admin',
       body: NEW_USER,
       answers: { 201: USER },
+      problems: [409],
       handle: async ({ body: { email, name: given, role } }) => {
         const user = await directory.insertUser({ email, name: given ?? email.split('@')[0]!, role })
         if (user === null) throw new Problem(409, `there is a user with the address ${email}`)
@@ -89,6 +90,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
       parameters: BY_ID,
       body: CHANGE,
       answers: { 200: USER },
+      problems: [409],
       handle: async ({ caller, parameters, body }) => {
         // So there is always one left, and nobody locks themselves out by a slip of the hand.
         if (caller.user?.id === parameters.id && (body.role === 'user' || body.isActive === false))

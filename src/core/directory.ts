@@ -104,8 +104,9 @@ export interface Directory {
   findDevice: (id: number) => Promise<DeviceRow | null>
   /** `userId` null: everyone's. */
   listDevices: (userId: number | null, after: number, countMax: number) => Promise<DeviceRow[]>
-  /** null when there is no such user. */
-  insertDevice: (device: NewDevice) => Promise<DeviceRow | null>
+  /** null when there is no such user; `full` when the user has as many as there may be. */
+  insertDevice: (device: NewDevice) => Promise<DeviceRow | null | 'full'>
+  /** null when the device or its user is gone or deactivated. */
   writeDeviceKey: (id: number, keyHash: string) => Promise<DeviceRow | null>
   /** null when the device or its user is gone or deactivated. */
   writePairing: (id: number, tokenHash: string, ttlMs: number) => Promise<Pairing | null>

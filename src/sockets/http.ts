@@ -14,6 +14,7 @@ import {
 } from '../api/message.ts'
 import type { Door } from '../core/door.ts'
 import type { Origins } from '../origins.ts'
+import { browserHeaders } from './headers.ts'
 import { RETRY_AFTER_S } from './server.ts'
 import type { createStreams, Link } from './stream.ts'
 import type { Visitors } from './visitor.ts'
@@ -83,7 +84,7 @@ export function createHttp(options: HttpOptions) {
       link.onGone()
       stopReading()
     })
-    const headers: Record<string, string> = {}
+    const headers = browserHeaders(visitor)
     const send = (answer: Answer): undefined | Promise<void> => {
       if ('pieces' in answer) return stream(link, method, answer, headers)
       if (!link.isGone) write(res, method, answer, headers)

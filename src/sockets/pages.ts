@@ -4,19 +4,22 @@
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import type { Pages, Reply } from '../pages.ts'
+import { browserHeaders } from './headers.ts'
 import { RETRY_AFTER_S } from './server.ts'
+import type { Visitor, Visitors } from './visitor.ts'
 
 export interface PageServerOptions {
   pages: Pages
   onRequest: () => void
+  visitors: Visitors
   /** False: too many requests have come from where this one does. */
-  mayRequest: (res: HttpResponse, req: HttpRequest) => boolean
+  mayRequest: (visitor: Visitor) => boolean
 }
 
 const STATUS = { 200: '200 OK', 304: '304 Not Modified' } as const
 
 /** `handle` is true when the request was for a page and is answered. */
-export function createPageServer({ pages, onRequest, mayRequest }: PageServerOptions) {
+export function createPageServer({ pages, onRequest, visitors, mayRequest }: PageServerOptions) {
   return { handle }
 
   function handle(res: HttpResponse, req: HttpRequest): boolean {
@@ -29,15 +32,19 @@ export function createPageServer({ pages, onRequest, mayRequest }: PageServerOpt
     })
     if (reply === null) return false
     onRequest()
-    if (mayRequest(res, req)) write(res, reply, method === 'head')
-    else refuse(res)
+    const visitor = visitors.read(res, req)
+    const headers = browserHeaders(visitor)
+    if (!mayRequest(visitor)) refuse(res, headers)
+    else write(res, { ...reply, headers: { ...headers, ...reply.headers } }, method === 'head')
     return true
   }
 }
 
-function refuse(res: HttpResponse): void {
+function refuse(res: HttpResponse, headers: Readonly<Record<string, string>>): void {
   res.cork(() => {
-    res.writeStatus('429 Too Many Requests').writeHeader('Retry-After', String(RETRY_AFTER_S)).end()
+    res.writeStatus('429 Too Many Requests').writeHeader('Retry-After', String(RETRY_AFTER_S))
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
+    res.end()
   })
 }
 

@@ -79,8 +79,8 @@ export interface ViewerSocketOptions {
   shareSockets: Tally
   /** A token was refused. */
   onRefused: (address: string) => void
-  /** Ids of the devices of these users (null: of everyone); rejects when the database is away. */
-  findDevices: (userIds: readonly number[] | null) => Promise<number[]>
+  /** The devices of these users (null: of everyone), active or not; rejects when the database is away. */
+  findDevices: (userIds: readonly number[] | null) => Promise<{ id: number; isActive: boolean }[]>
   /** Devices as they are now: see roster.ts. */
   describe: (deviceIds: readonly number[]) => Promise<Describe>
   /** A device may have gained its first viewer or lost its last one. */
@@ -275,20 +275,32 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   /** False when the viewer has asked for something else meanwhile. */
   async function prepare(viewer: Viewer): Promise<boolean> {
     const { request } = viewer
-    const { userIds, deviceIds } = viewer.subscription!
+    const subscription = viewer.subscription!
+    const { userIds, deviceIds } = subscription
     audience.leave(viewer)
     viewer.lane.restart()
     viewer.changed.clear()
     // Narrowed, it needs to know first which of the devices the viewer may see; else the audience must hear of
     // changes before the database is asked, or one in between would be lost.
     if (deviceIds === null) enter(viewer, userIds === null ? [EVERYONE] : userIds.map(userTopic))
-    const visible = await options.findDevices(userIds)
+    let found = await find(subscription)
     if (viewer.request !== request || !viewer.peer.isOpen) return false
-    const wanted = deviceIds && new Set(deviceIds)
-    const shown = wanted === null ? visible : visible.filter((id) => wanted.has(id))
-    if (wanted !== null) enter(viewer, shown.map(deviceTopic))
-    viewer.snapshot.begin(shown)
+    if (deviceIds !== null) {
+      // Inactive ones as well: it is told when they are activated.
+      const topics = found.map(({ id }) => deviceTopic(id))
+      enter(viewer, topics)
+      // They may have been, before it was there to be told.
+      if (found.some(({ isActive }) => !isActive)) found = await find(subscription)
+      if (viewer.request !== request || !viewer.peer.isOpen) return false
+    }
+    viewer.snapshot.begin(found.filter(({ isActive }) => isActive).map(({ id }) => id))
     return true
+  }
+
+  async function find({ userIds, deviceIds }: Subscription) {
+    const visible = await options.findDevices(userIds)
+    const wanted = deviceIds && new Set(deviceIds)
+    return wanted === null ? visible : visible.filter(({ id }) => wanted.has(id))
   }
 
   function enter(viewer: Viewer, topics: Topic[]): void {

@@ -10,6 +10,11 @@ export interface Visitor extends Called {
   address: string
   /** What limits by address count by; null: the hub's own machine, which they are not for. */
   block: string | null
+  /**
+   * The hub's own TLS, asked for by name at the port where browsers look for it, so that it may speak for every port of
+   * that name (RFC 6797): beside it there may be others on the machine, at ports of their own.
+   */
+  isHttpsOfHost: boolean
 }
 
 export interface VisitorsOptions {
@@ -23,6 +28,8 @@ export type Visitors = ReturnType<typeof createVisitors>
 
 /** A peer that is gone has no address any more. */
 const NOBODY = '0.0.0.0'
+/** Without a port, or with the one that goes without saying. */
+const HTTPS_HOST = /^[^:]+(:443)?$/
 
 export function createVisitors({ trust, isTls, onForwarded }: VisitorsOptions) {
   return { read, blockOfPeer }
@@ -32,15 +39,16 @@ export function createVisitors({ trust, isTls, onForwarded }: VisitorsOptions) {
     const peer = peerOf(res)
     const host = req.getHeader('host')
     const scheme = isTls ? 'https' : 'http'
+    const isHttpsOfHost = isTls && HTTPS_HOST.test(host)
     if (!trust.isTrusted(peer)) {
       if (req.getHeader('x-forwarded-for') !== '') onForwarded(peer)
-      return { address: peer, block: countedBy(peer), scheme, host }
+      return { address: peer, block: countedBy(peer), isHttpsOfHost, scheme, host }
     }
     const { hops, proto } = forwardedBy(req)
     const address = clientOf(peer, hops, trust)
     // A hop that claims to be the hub's own machine is not believed so much.
     const block = hops.length === 0 ? countedBy(peer) : blockOf(address)
-    return { address, block, scheme: proto ?? scheme, host }
+    return { address, block, isHttpsOfHost, scheme: proto ?? scheme, host }
   }
 
   /** Of a connection that has not sent anything yet. Whoever is behind a proxy is counted later. */

@@ -98,21 +98,24 @@ export async function readCredentials(run: Run, ids: readonly number[]): Promise
   })
 }
 
-/** Ids of the live devices of these users (null: of everyone), in order, after `after`, `countMax` at most. */
+/**
+ * Ids of the devices of these users (null: of everyone) that are not deleted, in order, after `after`, `countMax` at most,
+ * and whether they are active.
+ */
 export async function readDeviceIds(
   run: Run,
   userIds: readonly number[] | null,
   after: number,
   countMax: number,
-): Promise<{ id: number; userId: number }[]> {
+): Promise<{ id: number; isActive: boolean }[]> {
   const rows = await run(
-    `select id, user_id from devices
-     where deleted_at is null and is_active and id > $1::int
+    `select id, is_active from devices
+     where deleted_at is null and id > $1::int
        and ($2::int[] is null or user_id = any($2::int[]))
      order by id limit $3::int`,
     [after, userIds && column(userIds, (id) => id), countMax],
   )
-  return rows.map((row) => ({ id: row.id as number, userId: row.user_id as number }))
+  return rows.map((row) => ({ id: row.id as number, isActive: row.is_active as boolean }))
 }
 
 /** Devices as a snapshot shows them when the hub does not hold them: offline, and nothing counted yet. */
@@ -187,33 +190,43 @@ export async function findDevice(run: Run, id: number): Promise<DeviceRow | null
   return rows[0] ? deviceRow(rows[0]) : null
 }
 
-/** Creates a device that has no key yet; null when there is no such user. */
-export async function insertDevice(run: Run, device: NewDevice): Promise<DeviceRow | null> {
+/** Creates a device that has no key yet; null when there is no such user, `full` when the user has `countMax`. */
+export async function insertDevice(
+  run: Run,
+  device: NewDevice,
+  countMax: number,
+): Promise<DeviceRow | null | 'full'> {
   const rows = await run(
-    `insert into devices (user_id, name, platform, color)
-     select id, $2, $3::device_platform, $4::device_color from users where id = $1::int and is_active
-     returning ${ROW}`,
-    [device.userId, device.name, device.platform, device.color],
+    `with owner as materialized (
+       select id, count_devices(id) as devices from users where id = $1::int and is_active
+     ), added as (
+       insert into devices (user_id, name, platform, color)
+       select id, $2, $3::device_platform, $4::device_color from owner where devices < $5::int
+       returning ${ROW}
+     )
+     select added.* from owner left join added on true`,
+    [device.userId, device.name, device.platform, device.color, countMax],
   )
-  return rows[0] ? deviceRow(rows[0]) : null
+  if (rows[0] === undefined) return null
+  return rows[0].id === null ? 'full' : deviceRow(rows[0])
 }
 
+const MAY_BE_PAIRED = `deleted_at is null and is_active
+       and exists (select 1 from users u where u.id = devices.user_id and u.is_active)`
+
 /**
- * Gives the device a new key, of which only the hash is kept; null when the device is gone. A pairing token ends with
- * it: repeating what a device sent before must not bring back its old key.
+ * Gives the device a new key, of which only the hash is kept; null when the device or its user is gone or deactivated. A
+ * pairing token ends with it: repeating what a device sent before must not bring back its old key.
  */
 export async function writeDeviceKey(run: Run, id: number, keyHash: string): Promise<DeviceRow | null> {
   const rows = await run(
     `update devices set device_key_hash = $2, paired_at = now(), updated_at = now(),
             pairing_token_hash = null, pairing_expires_at = null
-     where id = $1::int and deleted_at is null returning ${ROW}`,
+     where id = $1::int and ${MAY_BE_PAIRED} returning ${ROW}`,
     [id, keyHash],
   )
   return rows[0] ? deviceRow(rows[0]) : null
 }
-
-const MAY_BE_PAIRED = `deleted_at is null and is_active
-       and exists (select 1 from users u where u.id = devices.user_id and u.is_active)`
 
 /**
  * A new pairing token ends the one before. null when the device or its user is gone or deactivated. All moments are

@@ -15,7 +15,10 @@ import {
 import { endShare, findOwners, findShare, insertShare, listShares } from './shares.ts'
 import { findUser, findUserAt, insertUser, linkUser, listUsers, updateUser } from './users.ts'
 
-export function createDirectory(run: Run, limits: { sharesPerUserMax: number }): Directory {
+export function createDirectory(
+  run: Run,
+  limits: { devicesPerUserMax: number; sharesPerUserMax: number },
+): Directory {
   return {
     findUser: (id) => findUser(run, id),
     listUsers: (email, after, countMax) => listUsers(run, email, after, countMax),
@@ -25,7 +28,7 @@ export function createDirectory(run: Run, limits: { sharesPerUserMax: number }):
     linkUser: (email, issuer, sub) => linkUser(run, email, issuer, sub),
     findDevice: (id) => findDevice(run, id),
     listDevices: (userId, after, countMax) => listDevices(run, userId, after, countMax),
-    insertDevice: (device) => insertDevice(run, device),
+    insertDevice: (device) => insertDevice(run, device, limits.devicesPerUserMax),
     writeDeviceKey: (id, keyHash) => writeDeviceKey(run, id, keyHash),
     writePairing: (id, tokenHash, ttlMs) => writePairing(run, id, tokenHash, ttlMs),
     findPaired: (tokenHashes) => findPaired(run, tokenHashes),

@@ -28,8 +28,7 @@ export async function insertShare(
   const rows = await run(
     `insert into shares (user_id, device_ids, created_at, expires_at)
      select $1::int, $2::int[], to_timestamp($3::float8 / 1000), to_timestamp($4::float8 / 1000)
-     where (select count(*) from shares
-            where user_id = $1::int and ended_at is null and expires_at > to_timestamp($3::float8 / 1000)) < $5::int
+     where count_shares($1::int, to_timestamp($3::float8 / 1000)) < $5::int
      returning ${ROW}`,
     [share.userId, column(share.deviceIds, (id) => id), nowMs, share.expiresMs, countMax],
   )

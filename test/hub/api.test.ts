@@ -117,6 +117,34 @@ describeOnEachDatabase('the API', {}, (on) => {
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed])
   })
 
+  test.each([
+    ['unknown fields', 5_000, (i: number) => [`f${i}`, 0]],
+    ['unknown fields with long names', 60, (i: number) => [`f${i}${'x'.repeat(1_000)}`, 0]],
+  ] as const)('names some of many %s, and says how many more there are', async (_, count, field) => {
+    const body = Object.fromEntries(Array.from({ length: count }, (_, i) => field(i)))
+    const answer = await on.hub.request('POST', '/v1/users', { email: 'a@example.org', ...body })
+    expect([answer.status, answer.json.errors.length]).toEqual([400, 20])
+    expect(answer.json.errors[0]).toEqual({
+      field: expect.stringMatching(/^f0/),
+      message: 'there is no such field',
+    })
+    expect(answer.json.detail).toMatch(new RegExp(`; and ${count - 20} more$`))
+    expect(JSON.stringify(answer.json).length).toBeLessThan(16_384)
+    const users = 'abcdefghij'
+      .split('')
+      .flatMap((one) => Array.from({ length: 30 }, (_, i) => `${one}${i}=1`))
+    const query = await on.hub.request('GET', `/v1/users?${users.join('&')}`)
+    expect([query.status, query.json.errors.length]).toEqual([400, 20])
+    expect(query.json.detail).toMatch(/; and 280 more$/)
+  })
+
+  test('names some of many items that are wrong', async () => {
+    const body = { deviceIds: Array(100).fill('x'), expiresAt: '2100-01-01T00:00:00Z' }
+    const answer = await on.hub.request('POST', '/v1/shares', body)
+    expect([answer.status, answer.json.errors.length]).toEqual([400, 20])
+    expect(answer.json.detail).toMatch(/; and 80 more$/)
+  })
+
   test('answers a body that is too large, no JSON or of another type', async () => {
     const send = async (body: string, type: string) => {
       const headers = { 'content-type': type, authorization: 'Bearer x' }
@@ -136,6 +164,21 @@ describeOnEachDatabase('the API', {}, (on) => {
     expect([answer.status, answer.json.title]).toEqual([401, 'Unauthorized'])
   })
 
+  test.each([
+    ['GET', '/healthz', 200],
+    ['GET', '/metrics', 200],
+    ['GET', '/openapi.json', 200],
+    ['GET', '/v1/me', 401],
+    ['GET', '/v1/nothing', 404],
+    ['HEAD', '/v1/me', 401],
+    ['PUT', '/v1/me', 405],
+  ])('%s %s says that its type is what it says', async (method, path, status) => {
+    const answer = await fetch(on.hub.http + path, { method })
+    expect([answer.status, answer.headers.get('x-content-type-options')]).toEqual([status, 'nosniff'])
+    // That is for whoever speaks TLS to say.
+    expect(answer.headers.get('strict-transport-security')).toBeNull()
+  })
+
   test('lets browsers of its own origin in, and no others', async () => {
     const status = async (origin: string) =>
       (await fetch(`${on.hub.http}/healthz`, { headers: { origin } })).status
@@ -143,6 +186,53 @@ describeOnEachDatabase('the API', {}, (on) => {
     expect(await status('https://elsewhere.example')).toBe(403)
   })
 })
+
+// Many statements at a time, so that they meet.
+describeOnEachDatabase(
+  'devices of a user',
+  { ALZY_DEVICES_PER_USER_MAX: '5', ALZY_READ_CONNECTIONS: '16' },
+  (on) => {
+    test('are so many and no more, however many are asked for at once; one that is deleted makes room', async () => {
+      const [user, other] = [await on.hub.addUser(), await on.hub.addUser()]
+      const refusals = () => on.hub.metric('alzy_user_devices_refused_total')
+      const add = () => on.hub.request('POST', '/v1/devices', { name: 'x' }, user.token)
+      const answers = await Promise.all(Array.from({ length: 60 }, add))
+      const statuses = answers.map(({ status }) => status)
+      expect([201, 409].map((status) => statuses.filter((one) => one === status).length)).toEqual([5, 55])
+      expect(answers.find(({ status }) => status === 409)!.json).toEqual({
+        type: 'about:blank',
+        title: 'Conflict',
+        status: 409,
+        detail:
+          'the user has 5 devices, and no more are possible: delete some, or have ALZY_DEVICES_PER_USER_MAX raised',
+      })
+      expect(await refusals()).toBe(55)
+      const { devices } = (await on.hub.request('GET', '/v1/devices', undefined, user.token)).json
+      expect(devices.length).toBe(5)
+      // One that sleeps is one all the same, and whoever adds it, it is its owner's.
+      const place = `/v1/devices/${devices[0].id}`
+      await on.hub.request('PATCH', place, { isActive: false }, user.token)
+      expect((await on.hub.request('POST', '/v1/devices', { name: 'x', userId: user.id })).status).toBe(409)
+      expect((await on.hub.addDevice(other)).id).toBeGreaterThan(0)
+      await on.hub.request('DELETE', place, undefined, user.token)
+      expect([(await add()).status, (await add()).status]).toEqual([201, 409])
+      expect(await refusals()).toBe(57)
+    })
+
+    test('that sleep get no key and no pairing token until they are activated', async () => {
+      const user = await on.hub.addUser()
+      const { id } = await on.hub.addDevice(user)
+      const ask = async (what: string) =>
+        (await on.hub.request('POST', `/v1/devices/${id}/${what}`, undefined, user.token)).status
+      const set = (isActive: boolean) =>
+        on.hub.request('PATCH', `/v1/devices/${id}`, { isActive }, user.token)
+      await set(false)
+      expect([await ask('key'), await ask('pairing')]).toEqual([409, 409])
+      await set(true)
+      expect([await ask('key'), await ask('pairing')]).toEqual([201, 201])
+    })
+  },
+)
 
 describeOnEachDatabase('the command line', {}, (on) => {
   /** On the hub's own machine: with its secret, and without any token. */

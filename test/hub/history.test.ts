@@ -173,6 +173,7 @@ describeOnEachDatabase('the history', LIMITS, (on) => {
   test('has every point as CSV', async () => {
     for (const place of both()) {
       const answer = await get(place, { accept: 'text/csv' })
+      expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
       expect(answer.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present')
       const text = await answer.text()
       expect(text.replaceAll('\r\n', '')).not.toMatch(/[\r\n]/)

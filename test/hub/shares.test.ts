@@ -15,7 +15,10 @@ type Device = readonly unknown[]
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString()
 const shownIn = (devices: readonly Device[]) => devices.map(([id]) => id)
 
-describeOnEachDatabase('a share', { ALZY_SHARES_PER_USER_MAX: '5' }, (on: HubUnderTest) => {
+// Many statements at a time, so that they meet.
+const LIMITS = { ALZY_SHARES_PER_USER_MAX: '5', ALZY_READ_CONNECTIONS: '16' }
+
+describeOnEachDatabase('a share', LIMITS, (on: HubUnderTest) => {
   let owner: TestUser
   let stranger: TestUser
   let [car, bike, hidden, theirs] = [] as TestDevice[] as [TestDevice, TestDevice, TestDevice, TestDevice]
@@ -136,6 +139,18 @@ describeOnEachDatabase('a share', { ALZY_SHARES_PER_USER_MAX: '5' }, (on: HubUnd
     expect((await make({ deviceIds: [car.id], expiresAt: inMs(HOUR_MS) })).status).toBe(201)
   })
 
+  test('is one of so many, however many are asked for at once', async () => {
+    await newOwner()
+    const refusals = () => on.hub.metric('alzy_user_shares_refused_total')
+    const before = await refusals()
+    const body = { deviceIds: [car.id], expiresAt: inMs(HOUR_MS) }
+    const statuses = (await Promise.all(Array.from({ length: 60 }, () => make(body)))).map(
+      ({ status }) => status,
+    )
+    expect([201, 409].map((status) => statuses.filter((one) => one === status).length)).toEqual([5, 55])
+    expect((await refusals()) - before).toBe(55)
+  })
+
   test('shows its devices live, with where they are, and nothing else', async () => {
     await newOwner()
     const { token, share } = await makeOf([car, bike])
@@ -218,6 +233,34 @@ describeOnEachDatabase('a share', { ALZY_SHARES_PER_USER_MAX: '5' }, (on: HubUnd
     viewer.send([SUB])
     expect(shownIn(await viewer.snapshot())).toEqual([car.id])
     await viewer.close()
+  })
+
+  test('shows a device that was inactive when it was asked for, once it is activated', async () => {
+    await newOwner()
+    const set = (device: TestDevice, isActive: boolean, token = owner.token) =>
+      on.hub.request('PATCH', `/v1/devices/${device.id}`, { isActive }, token)
+    for (const device of [car, hidden]) await set(device, false)
+    await set(theirs, false, stranger.token)
+    const share = await welcomedViewer(on.hub.ws, { token: (await makeOf([car, bike])).token })
+    const narrowed = await welcomedViewer(on.hub.ws, { token: owner.token })
+    share.send([SUB])
+    narrowed.send([SUB, null, [car.id, bike.id, theirs.id]])
+    for (const viewer of [share, narrowed]) expect(shownIn(await viewer.next(SNAP))).toEqual([bike.id])
+    // What is not theirs comes first, so that they would have been told of it by the time they are told of the car.
+    await set(theirs, true, stranger.token)
+    for (const device of [hidden, car]) await set(device, true)
+    const socket = await welcomedDevice(on.hub.ws, car)
+    socket.send(pointsFrame(1, Date.now()))
+    await socket.ack(1)
+    for (const viewer of [share, narrowed]) {
+      await until(() => viewer.frames.some(([type, id]) => type === LIVE && id === car.id), 'the car')
+      const told = viewer.frames
+        .filter(([type]) => type === DEVICE)
+        .map(([, device]) => (device as Device)[0])
+      expect(new Set(told)).toEqual(new Set([car.id]))
+      await viewer.close()
+    }
+    await socket.close()
   })
 
   test('opens the live socket and nothing else', async () => {

@@ -137,6 +137,19 @@ describe.skipIf(opensslMissing !== '')(`a hub with TLS${opensslMissing}`, () => 
     expect(expires).toBeLessThan(Date.now() + 3 * 24 * 3_600_000)
   })
 
+  test('tells browsers to come back over HTTPS, where it speaks for all ports of its name', async () => {
+    const told = async (place: string, host: string) => {
+      const { headers, statusCode } = await ask(place, { host })
+      expect(headers['x-content-type-options'], `${statusCode}`).toBe('nosniff')
+      return headers['strict-transport-security']
+    }
+    for (const place of ['/', '/healthz', '/v1/me', '/v1/nothing', '/metrics']) {
+      expect(await told(place, 'localhost'), place).toBe('max-age=15552000')
+      expect(await told(place, 'localhost:443'), place).toBe('max-age=15552000')
+      expect(await told(place, `localhost:${port}`), place).toBeUndefined()
+    }
+  })
+
   test('is reached by the commands without being told where, and takes a point', async () => {
     expect((await command(['user', 'add', 'ann@example.org'])).code).toBe(0)
     const added = await command(['device', 'add', 'ann@example.org', 'Bike', '--key', '--json'])

@@ -342,8 +342,8 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
 
 function idsOf(tables: Tables, userIds: readonly number[] | null, after: number, countMax: number) {
   return [...tables.devices.values()]
-    .filter(({ id, userId, isActive }) => isActive && id > after && (userIds?.includes(userId) ?? true))
-    .map(({ id }) => ({ id }))
+    .filter(({ id, userId }) => id > after && (userIds?.includes(userId) ?? true))
+    .map(({ id, isActive }) => ({ id, isActive }))
     .slice(0, countMax)
 }
 

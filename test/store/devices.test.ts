@@ -118,8 +118,8 @@ describeOnEachStore('a device that the hub reads', (on) => {
     const devices = await Promise.all(Array.from({ length: 5 }, on.addDevice))
     const ids = devices.map(({ id }) => id).sort((a, b) => a - b)
     const users = devices.map(({ userId }) => userId)
-    const listed = async (...args: [number[] | null, number, number]) =>
-      (await readDeviceIds(on.store.read, ...args)).map(({ id }) => id)
+    const read = (...args: [number[] | null, number, number]) => readDeviceIds(on.store.read, ...args)
+    const listed = async (...args: Parameters<typeof read>) => (await read(...args)).map(({ id }) => id)
     expect(await listed(null, ids[0]! - 1, 3)).toEqual(ids.slice(0, 3))
     expect(await listed(null, ids[2]!, 3)).toEqual(ids.slice(3))
     expect(await listed(users, 0, 100)).toEqual(ids)
@@ -127,7 +127,11 @@ describeOnEachStore('a device that the hub reads', (on) => {
     expect(await listed([], 0, 100)).toEqual([])
     await deleteDevice(on.store.read, ids[0]!)
     await updateDevice(on.store.read, ids[1]!, { isActive: false })
-    expect(await listed(users, 0, 100)).toEqual(ids.slice(2))
+    expect((await read(users, 0, 3)).map(({ id, isActive }) => [id, isActive])).toEqual([
+      [ids[1], false],
+      [ids[2], true],
+      [ids[3], true],
+    ])
   })
 
   describe('was last seen', () => {

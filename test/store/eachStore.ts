@@ -65,14 +65,16 @@ export function storeOptions(
   }
 }
 
+const DEVICES_MAX = 1_000
 let users = 0
 
 export async function addDevice(run: Run): Promise<Device> {
   users += 1
   const user = await insertUser(run, { name: 'Ada', email: `store-${users}@example.org`, role: 'user' })
   const profile = { name: 'van', platform: 'android' as DevicePlatform, color: 'green' as DeviceColor }
-  const row = await insertDevice(run, { userId: user!.id, ...profile })
-  return unknownDevice(row!.id, user!.id)
+  const row = await insertDevice(run, { userId: user!.id, ...profile }, DEVICES_MAX)
+  if (row === null || row === 'full') throw new Error('there is no room for a device')
+  return unknownDevice(row.id, user!.id)
 }
 
 /** A device as a hub holds it that knows nothing of its sessions and points. */
