@@ -1,6 +1,6 @@
 /**
- * Debian's Chromium, and pages in it that hold everything against a page that is not as it should be: errors on the
- * console, violations of its policy, requests to any other host.
+ * Debian's Chromium, and pages in it that hold everything against a page that is not as it should be: errors and
+ * warnings on the console, violations of its policy, requests to any other host.
  */
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -78,7 +78,9 @@ export async function openPage(
   })
   const page = await context.newPage()
   page.on('console', (message) => {
-    if (message.type() === 'error') say(`${message.text()} (${message.location().url})`)
+    // What libraries warn of is our mistake; the graphics driver, which has no place in a file, warns of itself.
+    const isOurs = message.type() === 'warning' && message.location().url.includes('/assets/')
+    if (message.type() === 'error' || isOurs) say(`${message.text()} (${message.location().url})`)
   })
   page.on('pageerror', (error) => say(`thrown: ${error.stack ?? error.message}`))
   context.on('request', (request) => {

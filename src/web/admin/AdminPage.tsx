@@ -35,7 +35,8 @@ export function AdminPage({
   if (office.isRefused.value) return <NoAdmin onSignOut={() => credential.forget(null)} />
   const stats = office.stats.value
   const isDark = theme.isDark.value
-  const away = number(stats?.lanesAway)
+  const isLive = office.connection.value.name === 'open'
+  const away = isLive ? number(stats?.lanesAway) : 0
   return (
     <div class="admin">
       <header class="row wrap spread">
@@ -70,7 +71,9 @@ export function AdminPage({
             <span class="muted">
               {stats === null
                 ? 'waiting for the first figures…'
-                : `up for ${durationWords(number(stats.uptimeS))}`}
+                : isLive
+                  ? `up for ${durationWords(number(stats.uptimeS))}`
+                  : 'no connection: these are the last figures'}
             </span>
           </div>
           {away > 0 && (
@@ -78,7 +81,7 @@ export function AdminPage({
               The database is away: nothing is acknowledged, and devices keep what they record.
             </p>
           )}
-          <div class="charts" data-samples={office.samples.count}>
+          <div class="charts" data-samples={office.samples.count} data-live={isLive}>
             {CHARTS.map((spec) => (
               <Chart key={spec.title} office={office} spec={spec} isDark={isDark} />
             ))}
@@ -86,7 +89,7 @@ export function AdminPage({
         </section>
         <section id="devices" aria-labelledby="devices-title" class="stack">
           <h2 id="devices-title">Devices</h2>
-          <Devices office={office} />
+          <Devices office={office} isDark={isDark} />
         </section>
         <section id="users" aria-labelledby="users-title" class="stack">
           <h2 id="users-title">Users</h2>

@@ -8,13 +8,14 @@ import type { ChartSpec } from './figures.ts'
 import type { Office } from './office.ts'
 
 const HEIGHT = 150
-const HUES = ['blue', 'orange', 'green'] as const
+const HUES = ['blue', 'orange', 'green', 'purple'] as const
 
 export function Chart({ office, spec, isDark }: { office: Office; spec: ChartSpec; isDark: boolean }) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot | null>(null)
   const stats = office.stats.value
   const series = office.samples.series(spec)
+  const isLive = office.connection.value.name === 'open'
 
   useEffect(() => {
     const element = place.current!
@@ -35,7 +36,7 @@ export function Chart({ office, spec, isDark }: { office: Office; spec: ChartSpe
   return (
     <figure class="chart">
       <figcaption>
-        <h3>{spec.title}</h3>
+        <h2>{spec.title}</h2>
         <p class="small muted">{spec.meaning}</p>
         <ul class="row wrap legend">
           {spec.lines.map(({ label }, i) => (
@@ -43,7 +44,8 @@ export function Chart({ office, spec, isDark }: { office: Office; spec: ChartSpe
               <svg width="14" height="4" aria-hidden="true">
                 <rect width="14" height="4" rx="2" fill={colorOf(HUES[i]!, isDark)} />
               </svg>
-              {label} <strong>{valueWords(series[i + 1]!.at(-1) ?? null, spec.unit)}</strong>
+              {label}{' '}
+              <strong>{valueWords(isLive ? (series[i + 1]!.at(-1) ?? null) : null, spec.unit)}</strong>
             </li>
           ))}
         </ul>

@@ -9,7 +9,7 @@ export function Counters({ office }: { office: Office }) {
   const stats = office.stats.value
   if (stats === null) return <p class="muted">No figures yet.</p>
   return (
-    <Scroller label="Counters">
+    <Scroller label="Table of counters">
       <thead>
         <tr>
           <th scope="col">Figure</th>

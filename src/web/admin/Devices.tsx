@@ -5,16 +5,17 @@ import { useAsk } from '../hub/useAsk.ts'
 import { Dialog } from '../look/Dialog.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { ageWords } from '../look/words.ts'
+import { DeviceForm } from '../map/dialogs/DeviceForm.tsx'
 import { orderedDevices } from '../map/order.ts'
 import type { Office } from './office.ts'
 import { Scroller } from './Scroller.tsx'
 
 const ROWS = 50
 
-export function Devices({ office }: { office: Office }) {
+export function Devices({ office, isDark }: { office: Office; isDark: boolean }) {
   const [search, setSearch] = useState('')
   const [rows, setRows] = useState(ROWS)
-  const [removing, setRemoving] = useState<DeviceView | null>(null)
+  const [asked, setAsked] = useState<{ act: 'edit' | 'remove'; device: DeviceView } | null>(null)
   office.watch.changes.value
   const nowMs = useSecond() + office.watch.now() - Date.now()
   const devices = orderedDevices(office.watch.devices.values(), search)
@@ -28,7 +29,7 @@ export function Devices({ office }: { office: Office }) {
         <span>Search</span>
         <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
       </label>
-      <Scroller label="Devices">
+      <Scroller label="Table of devices">
         <thead>
           <tr>
             <th scope="col">Device</th>
@@ -49,7 +50,7 @@ export function Devices({ office }: { office: Office }) {
               device={device}
               owner={owners.get(device.userId)}
               nowMs={nowMs}
-              onRemove={() => setRemoving(device)}
+              onAsk={(act) => setAsked({ act, device })}
             />
           ))}
         </tbody>
@@ -59,7 +60,12 @@ export function Devices({ office }: { office: Office }) {
           Show more of {devices.length}
         </button>
       )}
-      {removing !== null && <Removal office={office} device={removing} onClose={() => setRemoving(null)} />}
+      {asked?.act === 'edit' && (
+        <Edit office={office} device={asked.device} isDark={isDark} onClose={() => setAsked(null)} />
+      )}
+      {asked?.act === 'remove' && (
+        <Removal office={office} device={asked.device} onClose={() => setAsked(null)} />
+      )}
     </div>
   )
 }
@@ -69,14 +75,15 @@ function Row({
   device,
   owner,
   nowMs,
-  onRemove,
+  onAsk,
 }: {
   office: Office
   device: DeviceView
   owner: string | undefined
   nowMs: number
-  onRemove: () => void
+  onAsk: (act: 'edit' | 'remove') => void
 }) {
+  const isHearing = office.watch.connection.value.name === 'open'
   const error = office.errors.value.get(device.deviceId)
   return (
     <tr>
@@ -85,29 +92,75 @@ function Row({
       </th>
       <td>{owner ?? `user ${device.userId}`}</td>
       <td>
-        <span class={device.online ? 'tag good' : 'tag'}>{device.online ? 'online' : 'offline'}</span>
+        {isHearing ? (
+          <span class={device.online ? 'tag good' : 'tag'}>{device.online ? 'online' : 'offline'}</span>
+        ) : (
+          <span class="tag warn">unknown</span>
+        )}
       </td>
-      <td>{seenWords(device, nowMs)}</td>
+      <td>{seenWords(device, nowMs, isHearing)}</td>
       <td class={error === undefined ? 'muted' : 'bad'}>
         {error === undefined ? '–' : `${error.message}, ${ageWords(nowMs - Date.parse(error.at))} ago`}
       </td>
-      <td class="end">
-        <button
-          type="button"
-          class="button danger small"
-          onClick={onRemove}
-          aria-label={`Remove ${device.name}`}
-        >
-          Remove
-        </button>
+      <td>
+        <div class="row end">
+          <button
+            type="button"
+            class="button small"
+            onClick={() => onAsk('edit')}
+            aria-label={`Edit ${device.name}`}
+          >
+            Edit
+          </button>
+          <button
+            type="button"
+            class="button danger small"
+            onClick={() => onAsk('remove')}
+            aria-label={`Remove ${device.name}`}
+          >
+            Remove
+          </button>
+        </div>
       </td>
     </tr>
   )
 }
 
-function seenWords({ online, lastSeenMs }: DeviceView, nowMs: number): string {
-  if (online) return 'now'
-  return lastSeenMs === null ? 'never' : `${ageWords(nowMs - lastSeenMs)} ago`
+function seenWords({ online, lastSeenMs, last }: DeviceView, nowMs: number, isHearing: boolean): string {
+  if (online && isHearing) return 'now'
+  const seenMs = Math.max(lastSeenMs ?? 0, last?.recordedMs ?? 0)
+  return seenMs === 0 ? 'never' : `${ageWords(nowMs - seenMs)} ago`
+}
+
+function Edit({
+  office,
+  device,
+  isDark,
+  onClose,
+}: {
+  office: Office
+  device: DeviceView
+  isDark: boolean
+  onClose: () => void
+}) {
+  const { isBusy, problem, ask } = useAsk()
+  return (
+    <Dialog title="Edit device" onClose={onClose}>
+      <DeviceForm
+        initial={{ name: device.name, color: device.color }}
+        isDark={isDark}
+        isBusy={isBusy}
+        problem={problem}
+        words="Save"
+        onSubmit={(fields) =>
+          ask(async () => {
+            await office.api.send('PATCH', `/v1/devices/${device.deviceId}`, fields)
+            onClose()
+          })
+        }
+      />
+    </Dialog>
+  )
 }
 
 function Removal({ office, device, onClose }: { office: Office; device: DeviceView; onClose: () => void }) {

@@ -33,7 +33,7 @@ export function Users({ office }: { office: Office }) {
           {problem}
         </p>
       )}
-      <Scroller label="Users">
+      <Scroller label="Table of users">
         <thead>
           <tr>
             <th scope="col">User</th>

@@ -16,7 +16,12 @@ export function DevicePanel({ desk }: { desk: Desk }) {
   const nowMs = useSecond() + watch.now() - Date.now()
   const heading = useRef<HTMLHeadingElement>(null)
   const deviceId = desk.selectedId.value
+  const isReplaying = desk.player.value !== null
   useEffect(() => heading.current?.focus({ preventScroll: true }), [deviceId])
+  useEffect(() => {
+    // The bar of the replay took the focus with it.
+    if (!isReplaying && document.activeElement === document.body) heading.current?.focus()
+  }, [isReplaying])
   const device = watch.devices.get(deviceId ?? 0)
   if (device === undefined) return null
   const isHearing = watch.connection.value.name === 'open'
@@ -49,7 +54,7 @@ export function DevicePanel({ desk }: { desk: Desk }) {
             type="button"
             class="button"
             aria-pressed={isFollowed}
-            disabled={device.last === null || desk.player.value !== null}
+            disabled={device.last === null || isReplaying}
             onClick={() => desk.follow(isFollowed ? null : device.deviceId)}
           >
             <Icon name="follow" /> {isFollowed ? 'Following' : 'Follow'}
@@ -105,6 +110,7 @@ function Figures({ device, nowMs, isHearing }: { device: DeviceView; nowMs: numb
   const isThere = deviceWords(device, nowMs, isHearing).freshness
   const isFresh = isThere === 'moving' || isThere === 'still'
   if (last === null) return null
+  const seenMs = Math.max(last.recordedMs, lastSeenMs ?? 0)
   return (
     <dl class="figures" data-fresh={isFresh}>
       <Figure name={isFresh ? 'Speed' : 'Speed then'} value={speedWords(last.speed)} />
@@ -116,12 +122,10 @@ function Figures({ device, nowMs, isHearing }: { device: DeviceView; nowMs: numb
       <Figure name="Position" value={`${ageWords(nowMs - last.recordedMs)} ago`} isOld={!isFresh} />
       <Figure
         name="Last seen"
-        value={
-          device.online ? 'connected' : lastSeenMs === null ? 'never' : `${ageWords(nowMs - lastSeenMs)} ago`
-        }
+        value={device.online && isHearing ? 'connected' : `${ageWords(nowMs - seenMs)} ago`}
       />
       <Figure
-        name="Session"
+        name={isHearing ? 'Session' : 'Session then'}
         value={session === null ? '–' : SESSION_WORDS[session.status]}
         title={session === null ? undefined : `since ${momentWords(session.startedMs)}`}
       />

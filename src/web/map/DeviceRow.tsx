@@ -48,14 +48,16 @@ export function deviceWords(device: DeviceView, nowMs: number, isHearing: boolea
   const freshness = freshnessOf(device, nowMs, isHearing)
   const { last, lastSeenMs } = device
   if (last === null) {
-    return { freshness, state: device.online ? 'online' : 'offline', detail: 'no position yet' }
+    const state = !device.online ? 'offline' : isHearing ? 'online' : 'unknown'
+    return { freshness, state, detail: 'no position yet' }
   }
   const age = `${ageWords(nowMs - last.recordedMs)} ago`
   switch (freshness) {
     case 'moving':
     case 'still': {
       const heading = last.heading === null || freshness === 'still' ? '' : ` ${compassWords(last.heading)}`
-      return { freshness, state: 'online', detail: `${speedWords(last.speed)}${heading} · ${age}` }
+      const speed = last.speed === null ? '' : `${speedWords(last.speed)}${heading} · `
+      return { freshness, state: 'online', detail: speed + age }
     }
     case 'stale':
       return {

@@ -1,41 +1,36 @@
 /** The sessions of a device by day, newest first, each a click away from its replay. */
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useMemo } from 'preact/hooks'
 import type { Session } from '../hub/shapes.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { dayWords, distanceWords, durationWords, timeWords } from '../look/words.ts'
 import type { Desk } from './desk.ts'
+import { createSessionList, isGoingOn } from './sessionList.ts'
 
-const PAGE_SESSIONS = 30
-
-interface Page {
-  sessions: Session[]
-  next: string | null
-}
+/** A session that goes on is another one by then. */
+const LOOK_EVERY_MS = 10_000
 
 export function History({ desk, deviceId }: { desk: Desk; deviceId: number }) {
-  const [sessions, setSessions] = useState<Session[] | null>(null)
-  const [next, setNext] = useState<string | null>(null)
+  const list = useMemo(() => createSessionList(desk.api, deviceId), [desk, deviceId])
   const { isBusy, problem, ask } = useAsk()
   const opened = desk.player.value?.session.id
+  const sessions = list.page.value?.sessions
+  const hasOpen = sessions?.some(isGoingOn) ?? false
 
-  const load = (after: string | null) =>
-    ask(async () => {
-      const cursor = after === null ? '' : `&after=${encodeURIComponent(after)}`
-      const page = await desk.api.get<Page>(
-        `/v1/devices/${deviceId}/sessions?limit=${PAGE_SESSIONS}${cursor}`,
-      )
-      setSessions((before) => [...(after === null ? [] : (before ?? [])), ...page.sessions])
-      setNext(page.next)
+  useEffect(() => {
+    ask(list.refresh)
+    // A session began, or ended, or all of it may be otherwise after a while without a connection.
+    return desk.watch.listen((event) => {
+      const isOfIt = event.type === 'session' && event.device.deviceId === deviceId
+      if (!isOfIt && event.type !== 'snapshot') return
+      if (list.page.peek() === null) ask(list.refresh)
+      else list.refresh().catch(ignore)
     })
-  useEffect(() => load(null), [deviceId])
-  // A session began, or ended: the list is another one.
-  useEffect(
-    () =>
-      desk.watch.listen((event) => {
-        if (event.type === 'session' && event.device.deviceId === deviceId) load(null)
-      }),
-    [desk, deviceId],
-  )
+  }, [desk, deviceId, list])
+  useEffect(() => {
+    if (!hasOpen) return
+    const timer = setInterval(() => list.refresh().catch(ignore), LOOK_EVERY_MS)
+    return () => clearInterval(timer)
+  }, [hasOpen, list])
 
   return (
     <section class="stack history" aria-labelledby="history-title">
@@ -76,8 +71,8 @@ export function History({ desk, deviceId }: { desk: Desk; deviceId: number }) {
           </ul>
         </section>
       ))}
-      {next !== null && (
-        <button type="button" class="button" disabled={isBusy} onClick={() => load(next)}>
+      {list.page.value !== null && list.page.value.next !== null && (
+        <button type="button" class="button" disabled={isBusy} onClick={() => ask(list.older)}>
           Older sessions
         </button>
       )}
@@ -99,3 +94,6 @@ function daysOf(sessions: readonly Session[]): { day: string; sessions: Session[
   }
   return [...days].map(([day, ofDay]) => ({ day, sessions: ofDay }))
 }
+
+/** The connection says that the hub is away; the next look may find it. */
+function ignore(): void {}

@@ -1,5 +1,5 @@
 /** All devices in a list with a search; only the rows in sight are in the document. */
-import { useMemo, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
 import { Brand, Icon } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
@@ -9,6 +9,8 @@ import { orderedDevices } from './order.ts'
 
 const ROW_PIXELS = 58
 const ROWS_AROUND = 8
+/** Above the row of the device that somebody comes back from. */
+const ROWS_ABOVE = 3
 const SEARCH_FROM = 6
 
 export function ListPanel({ desk }: { desk: Desk }) {
@@ -102,7 +104,17 @@ function ScopeChoice({ desk }: { desk: Desk }) {
 
 function Rows({ desk, devices }: { desk: Desk; devices: readonly DeviceView[] }) {
   const list = useRef<HTMLDivElement>(null)
-  const [from, setFrom] = useState(0)
+  const leftId = desk.leftId
+  const [from, setFrom] = useState(() => {
+    const index = devices.findIndex(({ deviceId }) => deviceId === leftId)
+    return Math.max(0, index - ROWS_ABOVE)
+  })
+  // Whoever comes back from a device finds the list, and the focus, where it was.
+  useLayoutEffect(() => {
+    list.current!.scrollTop = from * ROW_PIXELS
+    if (document.activeElement !== document.body) return
+    list.current!.querySelector<HTMLElement>(`[data-device="${leftId}"] button`)?.focus()
+  }, [])
   const nowMs = useSecond() + desk.watch.now() - Date.now()
   const isHearing = desk.watch.connection.value.name === 'open'
   const isDark = desk.theme.isDark.value
@@ -122,6 +134,7 @@ function Rows({ desk, devices }: { desk: Desk; devices: readonly DeviceView[] })
             <li
               key={device.deviceId}
               style={{ top: `${(first + i) * ROW_PIXELS}px` }}
+              data-device={device.deviceId}
               data-freshness={freshness}
             >
               <button type="button" class="device-row" onClick={() => desk.select(device.deviceId)}>

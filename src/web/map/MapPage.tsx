@@ -23,7 +23,7 @@ export function MapPage({
   theme: Theme
 }) {
   const desk = useMemo(() => openDesk({ credential, setup, theme }), [credential, setup, theme])
-  const ground = useRef<HTMLElement>(null)
+  const ground = useRef<HTMLDivElement>(null)
   const panel = useRef<HTMLElement>(null)
   const [problem, setProblem] = useState<string | null>(null)
   useEffect(() => () => desk.close(), [desk])
@@ -81,7 +81,7 @@ export function MapPage({
   const isOpen = desk.isListOpen.value
   return (
     <div class="map-page" data-replay={player !== null}>
-      <section class="ground" aria-label="Map" ref={ground} />
+      <div class="ground" ref={ground} />
       {problem !== null && (
         <p class="notice map-problem" role="alert">
           {problem}
@@ -99,7 +99,12 @@ export function MapPage({
         <button type="button" class="icon-button" aria-label="Zoom out" onClick={() => desk.zoom(-1)}>
           −
         </button>
-        <button type="button" class="icon-button" aria-label="Show all devices" onClick={desk.fitAll}>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label={player === null ? 'Show all devices' : 'Show the whole session'}
+          onClick={desk.fitAll}
+        >
           <Icon name="fit" />
         </button>
       </fieldset>
@@ -120,5 +125,5 @@ function insetsOf(panel: HTMLElement | null) {
   const bar = document.querySelector('.replay')?.getBoundingClientRect().height ?? 0
   return matchMedia(WIDE).matches
     ? { ...insets, left: width + 24, bottom: bar === 0 ? 8 : bar + 16 }
-    : { ...insets, bottom: height + bar }
+    : { ...insets, bottom: height + (bar === 0 ? 0 : bar + 16) }
 }

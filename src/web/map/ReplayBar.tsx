@@ -1,5 +1,5 @@
 /** A session on a time slider, with its speed behind it, and ways to take it home. */
-import { useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import { TRACK_FORMATS } from '../hub/shapes.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { Icon } from '../look/Icon.tsx'
@@ -15,11 +15,18 @@ export function ReplayBar({ desk, player }: { desk: Desk; player: Player }) {
   const timeMs = player.timeMs.value
   const moment = replay.at(timeMs)
   const isPlaying = player.isPlaying.value
+  const name = desk.watch.devices.get(session.deviceId)?.name ?? ''
   const { isBusy, problem, ask } = useAsk()
+  const playButton = useRef<HTMLButtonElement>(null)
+  useEffect(() => {
+    // The row of the session could not be pressed twice, and lost the focus by that.
+    if (document.activeElement === document.body) playButton.current?.focus()
+  }, [])
   return (
     <section class="replay" aria-label="Replay of a session">
       <div class="row">
         <button
+          ref={playButton}
           type="button"
           class="icon-button play"
           aria-label={isPlaying ? 'Pause' : 'Play'}
@@ -51,10 +58,12 @@ export function ReplayBar({ desk, player }: { desk: Desk; player: Player }) {
           </div>
         </div>
       </div>
-      <div class="row wrap spread">
-        <span class="muted small">{dayWords(replay.startMs)}</span>
+      <div class="row wrap spread choices-row">
+        <span class="muted small cut what">
+          {name} · {dayWords(replay.startMs)}
+        </span>
         <label class="row small">
-          <span class="muted">Speed</span>
+          <span class="muted word">Speed</span>
           <select
             class="short"
             value={player.speed.value}
@@ -90,7 +99,7 @@ export function ReplayBar({ desk, player }: { desk: Desk; player: Player }) {
             </button>
           ))}
         </fieldset>
-        <button type="button" class="button" onClick={desk.closeSession}>
+        <button type="button" class="button back-to-live" onClick={desk.closeSession}>
           Back to live
         </button>
       </div>

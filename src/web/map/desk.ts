@@ -44,6 +44,8 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
   const said = signal('')
   let chart: Chart | null = null
   let hasOpened = false
+  /** Selected last, before none was. */
+  let leftId: number | null = null
   let playedAtMs = 0
   let trailTimer: ReturnType<typeof setTimeout> | null = null
 
@@ -90,6 +92,9 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
     player,
     elsewhere,
     said,
+    get leftId() {
+      return leftId
+    },
     attach,
     select,
     follow,
@@ -127,6 +132,7 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
   }
 
   function fitAll(): void {
+    if (player.peek() !== null) return fitSession()
     const places = [...watch.devices.values()].flatMap(({ last }) => (last === null ? [] : [last]))
     const bounds = boundsOf(places)
     follow(null)
@@ -138,12 +144,15 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
     if (deviceId === selectedId.peek()) return
     if (player.peek() !== null) closeSession()
     follow(null)
+    leftId = deviceId === null ? selectedId.peek() : null
     selectedId.value = deviceId
     isHistoryOpen.value = false
     chart?.select(deviceId)
     const device = deviceId === null ? undefined : watch.devices.get(deviceId)
     if (device === undefined) return trail.hide()
     isListOpen.value = true
+    // The map goes there; who was not in sight before may be now.
+    elsewhere.value = 0
     showTrail(device)
     chart?.show(device.deviceId)
     said.value = `${device.name} selected`

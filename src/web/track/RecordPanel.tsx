@@ -4,6 +4,7 @@ import { LinkState } from '../hub/LinkState.tsx'
 import { Icon } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { countWords, distanceWords, speedWords } from '../look/words.ts'
+import { FRESH_MS_MAX } from '../map/freshness.ts'
 import type { OpenSession } from './keep.ts'
 import type { Recorder, Tally } from './recorder.ts'
 
@@ -48,7 +49,9 @@ export function RecordPanel({ recorder, onForget }: { recorder: Recorder; onForg
 
 function Face({ recorder, session }: { recorder: Recorder; session: OpenSession | null }) {
   const nowMs = useSecond()
-  const position = recorder.position.value
+  const at = recorder.position.value
+  // What was is not what is: without a new position nobody knows how fast it goes.
+  const position = at !== null && nowMs - at.recordedMs <= FRESH_MS_MAX ? at : null
   if (session === null) {
     return (
       <div class="sheet face">
@@ -65,7 +68,7 @@ function Face({ recorder, session }: { recorder: Recorder; session: OpenSession 
       <dl class="row spread">
         <div class="cell">
           <dt>Speed</dt>
-          <dd>{isPaused ? '–' : speedWords(position?.speed ?? null)}</dd>
+          <dd>{speedWords(position?.speed ?? null)}</dd>
         </div>
         <div class="cell">
           <dt>Distance</dt>
@@ -73,7 +76,7 @@ function Face({ recorder, session }: { recorder: Recorder; session: OpenSession 
         </div>
         <div class="cell">
           <dt>Accuracy</dt>
-          <dd>{position?.accuracy == null || isPaused ? '–' : `± ${Math.round(position.accuracy)} m`}</dd>
+          <dd>{position?.accuracy == null ? '–' : `± ${Math.round(position.accuracy)} m`}</dd>
         </div>
       </dl>
     </div>
@@ -147,7 +150,7 @@ function EndButton({ onEnd }: { onEnd: () => void }) {
       onClick={() => (isSure ? onEnd() : setSure(true))}
       aria-live="polite"
     >
-      <Icon name="stop" /> {isSure ? 'Tap again to end' : 'End'}
+      {!isSure && <Icon name="stop" />} {isSure ? 'Tap again to end' : 'End'}
     </button>
   )
 }

@@ -52,6 +52,8 @@ export async function openRecorder(identity: Identity, keep: Keep) {
   let receiver: ReturnType<typeof openReceiver> | null = null
   let last: Fix | null = null
   let counted: Position | null = null
+  /** The session that the tally is of. */
+  let talliedMs: number | null = null
 
   const device = createDeviceClient({
     url: location.origin,
@@ -146,6 +148,7 @@ export async function openRecorder(identity: Identity, keep: Keep) {
   function silence(): void {
     receiver?.close()
     receiver = null
+    position.value = null
     fault.value = null
     wakeLock.release()
   }
@@ -192,14 +195,14 @@ export async function openRecorder(identity: Identity, keep: Keep) {
   }
 
   function count(): void {
-    const { recorded, refused } = session.peek() ?? { recorded: 0, refused: 0 }
+    const open = session.peek()
+    const { recorded, refused } = open ?? { recorded: 0, refused: 0 }
     const held = queue.nextId - queue.firstId
-    tally.value = {
-      recorded,
-      refused,
-      held,
-      acknowledged: Math.max(0, recorded - refused - Math.min(held, recorded)),
-    }
+    // Of what waits, nobody says how much is of this session and how much are ops; what was acknowledged stays so.
+    const before = open?.startedMs === talliedMs ? tally.peek().acknowledged : 0
+    talliedMs = open?.startedMs ?? null
+    const acknowledged = Math.max(0, before, recorded - refused - held)
+    tally.value = { recorded, refused, held, acknowledged: Math.min(acknowledged, recorded - refused) }
     if (queue.fault !== null) notice.value = `This phone cannot keep points: ${queue.fault.message}`
   }
 

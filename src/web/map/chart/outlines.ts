@@ -63,14 +63,16 @@ export type Atlas = Topology<{ countries: GeometryCollection<{ name: string }> }
 const FINE_ZOOM = 5
 /** At first there is more to do than to draw every bay. */
 const FINE_AFTER_MS = 2_500
+/** Pixels. With 0.2 the fine outline of Asia had more corners on one tile of the world than a buffer can number. */
+const TOLERANCE = 0.5
 const NOTHING = { type: 'FeatureCollection' as const, features: [] }
 
 export function outlineStyle(palette: Palette): StyleSpecification {
   return {
     version: 8,
     sources: {
-      land: { type: 'geojson', data: NOTHING, tolerance: 0.2, attribution: 'Natural Earth' },
-      borders: { type: 'geojson', data: NOTHING, tolerance: 0.2 },
+      land: { type: 'geojson', data: NOTHING, tolerance: TOLERANCE, attribution: 'Natural Earth' },
+      borders: { type: 'geojson', data: NOTHING, tolerance: TOLERANCE },
     },
     layers: [
       { id: 'water', type: 'background', paint: { 'background-color': palette.water } },

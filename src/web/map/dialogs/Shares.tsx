@@ -156,6 +156,6 @@ function ShareForm({
 function namesOf(desk: Desk, { deviceIds }: Share): string {
   const names = deviceIds.flatMap((id) => desk.watch.devices.get(id)?.name ?? [])
   const [first, ...others] = names
-  if (first === undefined) return `${deviceIds.length} devices`
+  if (first === undefined) return `${deviceIds.length} device${deviceIds.length === 1 ? '' : 's'}`
   return others.length === 0 ? first : `${first} and ${others.length} more`
 }
