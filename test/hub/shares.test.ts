@@ -245,7 +245,7 @@ describeOnEachDatabase('a share', LIMITS, (on: HubUnderTest) => {
     const narrowed = await welcomedViewer(on.hub.ws, { token: owner.token })
     share.send([SUB])
     narrowed.send([SUB, null, [car.id, bike.id, theirs.id]])
-    for (const viewer of [share, narrowed]) expect(shownIn(await viewer.next(SNAP))).toEqual([bike.id])
+    for (const viewer of [share, narrowed]) expect(shownIn(await viewer.snapshot())).toEqual([bike.id])
     // What is not theirs comes first, so that they would have been told of it by the time they are told of the car.
     await set(theirs, true, stranger.token)
     for (const device of [hidden, car]) await set(device, true)
