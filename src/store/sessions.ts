@@ -121,12 +121,7 @@ export async function saveSessions(
   sessionGapMs: number,
 ): Promise<void> {
   const unmade = () => sessions.filter((session) => session.id === 0)
-  await find(
-    run,
-    FIND_AUTOMATIC,
-    unmade().filter((session) => session.automatic),
-    [sessionGapMs],
-  )
+  const unstored = () => sessions.filter((session) => session.id !== 0 && isUnstored(session))
   // It may have points that nobody here has seen, and must not end before them.
   await find(
     run,
@@ -134,19 +129,26 @@ export async function saveSessions(
     unmade().filter((session) => !session.automatic && session.status === 'ended'),
   )
   await readLastPoints(run, sessions.filter(hasUnknownEnd))
+  // A start that has moved makes room for the session that begins there.
+  await write(run, CHANGE, unstored())
   await write(
     run,
-    CHANGE,
-    sessions.filter((session) => session.id !== 0),
+    CREATE,
+    unmade().filter((session) => !session.automatic),
   )
+  // Only now: what a device has claimed is nobody's neighbour any more.
+  await find(
+    run,
+    FIND_AUTOMATIC,
+    unmade().filter((session) => session.automatic),
+    [sessionGapMs],
+  )
+  await readLastPoints(run, sessions.filter(hasUnknownEnd))
+  await write(run, CHANGE, unstored())
   await write(run, CREATE, unmade())
   // What was found may have changed them: an end that nobody here knew, and that their points have moved.
   await readLastPoints(run, sessions.filter(hasUnknownEnd))
-  await write(
-    run,
-    CHANGE,
-    sessions.filter((session) => session.id !== 0 && isUnstored(session)),
-  )
+  await write(run, CHANGE, unstored())
 }
 
 function hasUnknownEnd(session: Session): boolean {

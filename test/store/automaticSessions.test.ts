@@ -108,6 +108,22 @@ describeOnEachStore('an automatic session', (on) => {
     }),
   )
 
+  test.each(hubs)(
+    'is left to the device that claims and ends it on %s by points of the same batch',
+    (_, hubOf) =>
+      writingTo(on.store, async (writing) => {
+        const device = await on.addDevice()
+        await writing.send(device, [T]).stored
+        const hub = await hubOf(on, device)
+        writing.sendOp(hub, T, END, T + MINUTE_MS)
+        await writing.send(hub, [T + 2 * MINUTE_MS]).stored
+        expect(await stored(device)).toMatchObject([
+          { automatic: false, startedMs: T, status: 'ended', endedMs: T + MINUTE_MS, lastMs: T },
+          { ...open, startedMs: T + 2 * MINUTE_MS },
+        ])
+      }),
+  )
+
   test('is claimed in the batch that makes it', () =>
     writingTo(on.store, async (writing) => {
       const device = await on.addDevice()
