@@ -51,7 +51,7 @@ export interface Input<A extends Access, P, Q, B> {
   parameters: P
   query: Q
   body: B
-  request: Pick<Request, 'address' | 'baseUrl' | 'accept'>
+  request: Pick<Request, 'address' | 'baseUrl' | 'accept' | 'hasLeft'>
 }
 
 /** With its types forgotten. */
