@@ -177,14 +177,17 @@ describeOnEachDatabase('a device', LIMITS, (on) => {
 
   test('that exceeds its window is closed with 4429', async () => {
     const { deviceKey, url } = await device()
+    const before = await on.hub.metric('alzy_windows_exceeded_total')
     const socket = await welcomedDevice(url, { deviceKey })
     // All in one go, so that no ACK can have raised the window before the last of them is read.
     socket.sendTogether(Array.from({ length: 12 }, (_, i) => pointsFrame(i + 1, Date.now() + i * 20_000, 20)))
     expect((await socket.closed).code).toBe(4429)
+    expect(await on.hub.metric('alzy_windows_exceeded_total')).toBe(before + 1)
   })
 
   test('that exceeds its rate is closed with 4429, and reconnecting is no way around', async () => {
     const { deviceKey, url } = await device()
+    const before = await on.hub.metric('alzy_device_rates_exceeded_total')
     const socket = await welcomedDevice(url, { deviceKey })
     const baseMs = Date.now() - 400_000
     let seq = 0
@@ -200,6 +203,7 @@ describeOnEachDatabase('a device', LIMITS, (on) => {
     const again = await welcomedDevice(url, { deviceKey })
     for (let more = 1; more <= 20; more++) again.send(pointsFrame(more, baseMs + more))
     expect((await again.closed).code).toBe(4429)
+    expect(await on.hub.metric('alzy_device_rates_exceeded_total')).toBe(before + 2)
   })
 
   test.each([
