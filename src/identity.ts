@@ -4,12 +4,14 @@
  */
 import { decodeJwt } from 'jose'
 import type { Directory, UserRow } from './core/directory.ts'
+import type { Provider } from './core/grant.ts'
 import type { Oidc, Stranger } from './oidc.ts'
 import { TOKEN_CHARS_MAX } from './protocol/messages.ts'
 import type { Tokens } from './tokens.ts'
 
 export type Identity =
-  | { is: 'user'; user: UserRow; expiresMs: number }
+  /** `via` is who the user is at the issuer that made the token; absent: the hub made it. */
+  | { is: 'user'; user: UserRow; expiresMs: number; via?: Provider }
   | { is: 'share'; shareId: number; expiresMs: number }
   /** Whoever holds the secret of the hub; nobody's user. */
   | { is: 'operator' }
@@ -47,7 +49,9 @@ export function createIdentity({ tokens, oidc, directory, now }: IdentityOptions
 
   async function ofIssuer({ check }: Pick<Oidc, 'check'>, token: string): Promise<Identity> {
     const checked = await check(token, now())
-    return checked.is === 'valid' ? active(await userOf(checked.subject), checked.expiresMs) : checked
+    if (checked.is !== 'valid') return checked
+    const { issuer, sub } = checked.subject
+    return active(await userOf(checked.subject), checked.expiresMs, { issuer, sub })
   }
 
   /** By subject; the first time by an address that the issuer has verified. */
@@ -59,8 +63,9 @@ export function createIdentity({ tokens, oidc, directory, now }: IdentityOptions
   }
 }
 
-function active(user: UserRow | null, expiresMs: number): Identity {
-  return user?.isActive ? { is: 'user', user, expiresMs } : { is: 'refused' }
+function active(user: UserRow | null, expiresMs: number, via?: Provider): Identity {
+  if (!user?.isActive) return { is: 'refused' }
+  return { is: 'user', user, expiresMs, ...(via && { via }) }
 }
 
 /** What an unchecked token says of its issuer. */

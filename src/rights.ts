@@ -52,7 +52,7 @@ export function createRights({ readWithdrawn, onAnswer }: RightsOptions) {
     }
   }
 
-  function userChanged(user: Pick<UserRow, 'id' | 'role' | 'isActive'>): void {
+  function userChanged(user: Pick<UserRow, 'id' | 'role' | 'isActive' | 'providers'>): void {
     for (const { grant, withdraw } of [...held]) {
       if (grant.userId === user.id && !survives(grant, user)) withdraw('refused')
     }

@@ -3,11 +3,14 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Actor, Audit } from '../audit.ts'
 import type { DeviceRow, Directory, UserRow } from '../core/directory.ts'
+import type { Provider } from '../core/grant.ts'
 import type { Identify as IdentifyToken } from '../identity.ts'
 import { Problem } from './message.ts'
 
 /** Whoever sent the request. The operator holds the hub's secret and may do what an admin may. */
-export type Caller = { user: UserRow; isAdmin: boolean } | { user: null; isAdmin: true }
+export type Caller =
+  | { user: UserRow; isAdmin: boolean; via?: Provider | undefined }
+  | { user: null; isAdmin: true }
 
 /** Throws Problem for a token that is missing, expired or refused. `address` is where it came from. */
 export type Identify = (token: string | null, address: string) => Promise<Caller>
@@ -24,7 +27,7 @@ export function createIdentify(identify: IdentifyToken, onLogin: (userId: number
     switch (identity.is) {
       case 'user':
         if (isNew(token)) onLogin(identity.user.id)
-        return { user: identity.user, isAdmin: identity.user.role === 'admin' }
+        return { user: identity.user, isAdmin: identity.user.role === 'admin', via: identity.via }
       case 'operator':
         return { user: null, isAdmin: true }
       case 'share':

@@ -15,6 +15,8 @@ export interface Request {
   accept: string
   /** The body as JSON; undefined when there is none. */
   body: unknown
+  /** Nobody is there any more to read the answer. */
+  hasLeft: () => boolean
   /** The `{…}` of the route's path. */
   parameters: Readonly<Record<string, string>>
 }

@@ -58,7 +58,7 @@ export function pointRoutes({ history }: PointsOptions): Route[] {
         const name = formatOf(query.format, request.accept)
         const device = await pastDevice(history, caller, parameters.id)
         const countMax = query.limit ?? (name === 'json' ? LIST_POINTS : null)
-        const pages = history.points({
+        const wanted = {
           ...ALL,
           deviceId: device.id,
           fromMs: query.from ?? null,
@@ -67,7 +67,8 @@ export function pointRoutes({ history }: PointsOptions): Route[] {
           simplifyM: query.simplify ?? null,
           after: query.after ?? null,
           countMax,
-        })
+        }
+        const pages = history.points(wanted, request.hasLeft)
         return trackAnswer(name, device, `device-${device.id}`, pages, (points) =>
           listAsJson(countMax!, points),
         )

@@ -51,7 +51,7 @@ export interface Input<A extends Access, P, Q, B> {
   parameters: P
   query: Q
   body: B
-  request: Pick<Request, 'address' | 'baseUrl' | 'accept'>
+  request: Pick<Request, 'address' | 'baseUrl' | 'accept' | 'hasLeft'>
 }
 
 /** With its types forgotten. */
@@ -94,7 +94,8 @@ export function handlersOf(
   /** Nobody takes anything from the operator. */
   function holdOf(caller: Caller | null) {
     if (caller === null || caller.user === null) return undefined
-    const grant: ViewerGrant = { role: caller.isAdmin ? 'admin' : 'user', userId: caller.user.id }
+    const role = caller.isAdmin ? 'admin' : 'user'
+    const grant: ViewerGrant = { role, userId: caller.user.id, via: caller.via }
     return (withdraw: () => void) => hold(grant, withdraw)
   }
 }

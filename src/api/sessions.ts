@@ -53,15 +53,16 @@ export function sessionRoutes({ history }: SessionsOptions): Route[] {
       parameters: BY_ID,
       query: SESSIONS_WANTED,
       answers: { 200: z.object({ sessions: z.array(SESSION), next }) },
-      handle: async ({ caller, parameters, query: { from, to, after, limit } }) => {
+      handle: async ({ caller, parameters, query: { from, to, after, limit }, request }) => {
         const device = await pastDevice(history, caller, parameters.id)
-        const sessions = await history.listSessions({
+        const wanted = {
           deviceId: device.id,
           fromMs: from ?? null,
           toMs: to ?? null,
           beforeMs: after ?? null,
           countMax: limit,
-        })
+        }
+        const sessions = await history.listSessions(wanted, request.hasLeft)
         return { status: 200, json: { sessions, next: placeOfNext(sessions, limit) } }
       },
     }),
@@ -91,14 +92,15 @@ export function sessionRoutes({ history }: SessionsOptions): Route[] {
         const name = formatOf(query.format, request.accept)
         const session = await ownSession(caller, parameters.id)
         const device = await pastDevice(history, caller, session.deviceId)
-        const pages = history.points({
+        const wanted = {
           ...ALL,
           deviceId: session.deviceId,
           sessionId: session.id,
           fromMs: Date.parse(session.startedAt) - EARLY_MS,
           toMs: session.endedAt === null ? null : Date.parse(session.endedAt),
           simplifyM: query.simplify ?? null,
-        })
+        }
+        const pages = history.points(wanted, request.hasLeft)
         return trackAnswer(name, device, `session-${session.id}`, pages, (points) =>
           trackAsJson(session, points),
         )

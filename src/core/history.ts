@@ -82,16 +82,20 @@ export interface PastDevice {
   name: string
 }
 
+/** Nobody waits for the answer any more. */
+export type HasLeft = () => boolean
+
 /** Every function rejects when the database is away. */
 export interface History {
   findDevice: (id: number) => Promise<PastDevice | null>
   /** `userId` null: whosever it is. Nothing is measured for anybody else. */
   findSession: (id: number, userId: number | null) => Promise<SessionRow | null>
-  /** Newest first. */
-  listSessions: (wanted: SessionsWanted) => Promise<SessionRow[]>
+  /** Newest first. Once `hasLeft` is true no more of them are measured, and the rest is missing. */
+  listSessions: (wanted: SessionsWanted, hasLeft: HasLeft) => Promise<SessionRow[]>
   /**
    * In order of time, a page at a time. A page is read when it is asked for, and nothing is held open in the database
-   * between two of them, so that whoever reads may take all the time there is.
+   * between two of them, so that whoever reads may take all the time there is. Once `hasLeft` is true it ends, however
+   * much it has to look through for the next page.
    */
-  points: (wanted: PointsWanted) => AsyncGenerator<TrackPoint[]>
+  points: (wanted: PointsWanted, hasLeft: HasLeft) => AsyncGenerator<TrackPoint[]>
 }

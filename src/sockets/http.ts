@@ -109,7 +109,8 @@ export function createHttp(options: HttpOptions) {
       headers['Access-Control-Allow-Headers'] = 'Authorization, Content-Type'
       return void send({ status: 204 })
     }
-    const head = { method, path, query, address, baseUrl, token: bearer, accept }
+    const hasLeft = () => link.isGone
+    const head = { method, path, query, address, baseUrl, token: bearer, accept, hasLeft }
     const body = readBody(res, options)
     stopReading = body.stop
     respond(head, body.bytes, contentType)

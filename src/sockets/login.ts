@@ -32,8 +32,8 @@ export function createLogin({ identify, directory, onLogin, now }: LoginOptions)
   async function loginOf(identity: Identity): Promise<Login> {
     switch (identity.is) {
       case 'user': {
-        const { user, expiresMs } = identity
-        return { grant: { role: user.role, userId: user.id }, expiresMs }
+        const { user, expiresMs, via } = identity
+        return { grant: { role: user.role, userId: user.id, via }, expiresMs }
       }
       case 'share':
         return loginOfShare(identity.shareId, identity.expiresMs)

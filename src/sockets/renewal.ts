@@ -1,8 +1,9 @@
 /** AUTH: the socket of a viewer or an admin goes on with a fresh token of the same subject (V7). */
-import { isRenewed, type ViewerGrant } from '../core/grant.ts'
+import { isRenewed, renewed, type ViewerGrant } from '../core/grant.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { encodeAuthOk, encodeError } from '../protocol/encode.ts'
+import type { Rights } from '../rights.ts'
 import { expired, type Login, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
 
@@ -10,6 +11,8 @@ import type { Peer } from './peer.ts'
 export interface Renewable {
   peer: Peer
   grant: ViewerGrant | null
+  /** To be called when the socket is closed, or goes on by another token. */
+  release: () => void
   expiresMs: number
   /** The token of an AUTH that is being looked at; of several in a row the last one counts. */
   freshToken: string | null
@@ -17,11 +20,12 @@ export interface Renewable {
 
 export interface RenewalOptions {
   login: LoginCheck
+  hold: Rights['hold']
   counts: Counts
   onRefused: (address: string) => void
 }
 
-export function createRenewal({ login, counts, onRefused }: RenewalOptions) {
+export function createRenewal({ login, hold, counts, onRefused }: RenewalOptions) {
   return renew
 
   async function renew(socket: Renewable, token: string): Promise<void> {
@@ -47,6 +51,12 @@ export function createRenewal({ login, counts, onRefused }: RenewalOptions) {
       return
     }
     if (!isRenewed(grant, found.grant)) return refuse(socket)
+    // It may have left meanwhile, and nobody would let go of what is held for it.
+    if (!socket.peer.isOpen) return
+    const held = renewed(grant, found.grant)
+    socket.release()
+    socket.grant = held
+    socket.release = hold(held, () => socket.peer.end(CLOSE.refused))
     socket.expiresMs = found.expiresMs
     socket.peer.send(encodeAuthOk(found.expiresMs))
   }

@@ -18,8 +18,6 @@ import type { Route } from './server.ts'
 /** `grant` is null until WELCOME. */
 export interface Admin extends Renewable {
   hello: Waiting
-  /** To be called when the socket is closed. */
-  release: () => void
   frames: Bucket
   lane: Lane
 }

@@ -31,8 +31,6 @@ import { createSnapshot, type Snapshot } from './snapshot.ts'
 /** One viewer's socket, from upgrade to close. `grant` is null until WELCOME. */
 export interface Viewer extends Listener, Renewable {
   hello: Waiting
-  /** To be called when the socket is closed. */
-  release: () => void
   frames: Bucket
   lane: Lane
   snapshot: Snapshot

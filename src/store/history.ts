@@ -2,7 +2,7 @@
  * Sessions of the past with their figures. Those of an ended session are computed once and kept in session_figures; a
  * row there holds only while nothing has changed that it was computed from, and nobody has to tell it.
  */
-import type { History, PastDevice, Place, SessionRow, SessionsWanted } from '../core/history.ts'
+import type { HasLeft, History, PastDevice, Place, SessionRow, SessionsWanted } from '../core/history.ts'
 import type { SessionStatus } from '../protocol/messages.ts'
 import type { Run } from './connection.ts'
 import { isoOrNull } from './devices.ts'
@@ -19,8 +19,8 @@ export function createHistory(run: Run, limits: HistoryLimits, onPage: () => voi
   return {
     findDevice: (id) => findDevice(run, id),
     findSession: (id, userId) => findSession(run, id, userId, limits),
-    listSessions: (wanted) => listSessions(run, wanted, limits),
-    points: (wanted) => readTrack(run, wanted, limits, onPage),
+    listSessions: (wanted, hasLeft) => listSessions(run, wanted, limits, hasLeft),
+    points: (wanted, hasLeft) => readTrack(run, wanted, limits, onPage, hasLeft),
   }
 }
 
@@ -51,7 +51,12 @@ async function findSession(
   return rows[0] ? sessionRow(run, rows[0], limits) : null
 }
 
-async function listSessions(run: Run, wanted: SessionsWanted, limits: HistoryLimits): Promise<SessionRow[]> {
+async function listSessions(
+  run: Run,
+  wanted: SessionsWanted,
+  limits: HistoryLimits,
+  hasLeft: HasLeft,
+): Promise<SessionRow[]> {
   const { deviceId, fromMs, toMs, beforeMs, countMax } = wanted
   const rows = await run(
     `${SESSION}
@@ -64,7 +69,10 @@ async function listSessions(run: Run, wanted: SessionsWanted, limits: HistoryLim
   )
   const sessions: SessionRow[] = []
   // One after the other: the writer of the embedded database gets its turn between them.
-  for (const row of rows) sessions.push(await sessionRow(run, row, limits))
+  for (const row of rows) {
+    if (hasLeft()) break
+    sessions.push(await sessionRow(run, row, limits))
+  }
   return sessions
 }
 

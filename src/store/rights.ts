@@ -2,7 +2,7 @@
  * What of many grants the database takes back: asked for all at once, and answered with those that are withdrawn, so
  * that an ordinary answer is empty.
  */
-import type { DeviceGrant, Grant, Withdrawal } from '../core/grant.ts'
+import type { DeviceGrant, Grant, Provider, Withdrawal } from '../core/grant.ts'
 import { column, hexes } from './arrays.ts'
 import type { Run } from './connection.ts'
 
@@ -28,6 +28,15 @@ export async function readWithdrawn(
       for (const grant of byUser.get(`${row.id} ${row.is_admin}`) ?? []) withdrawn.set(grant, 'refused')
     }
   })
+  await each(
+    of('user', 'admin').filter(({ via }) => via !== undefined),
+    async (batch) => {
+      const byPlace = grouped(batch, ({ userId, via }) => placeOf(userId, via!))
+      for (const row of await readProviders(run, [...byPlace.keys()])) {
+        for (const grant of byPlace.get(row.place as string) ?? []) withdrawn.set(grant, 'refused')
+      }
+    },
+  )
   await each(of('share'), async (batch) => {
     const byShare = grouped(batch, (grant) => grant.shareId)
     for (const row of await readShares(run, [...byShare.keys()], nowMs)) {
@@ -66,6 +75,24 @@ function readUsers(run: Run, keys: readonly (readonly [id: number, isAdmin: numb
      left join users u on u.id = held.id
      where u.is_active is not true or (held.is_admin = 1 and u.role <> 'admin')`,
     [column(keys, ([id]) => id), column(keys, ([, isAdmin]) => isAdmin)],
+  )
+}
+
+/** A user and who that is at an issuer, as the database is asked for it. */
+function placeOf(userId: number, { issuer, sub }: Provider): string {
+  return JSON.stringify([userId, issuer, sub])
+}
+
+/** Those that are so no more. */
+function readProviders(run: Run, places: readonly string[]) {
+  return run(
+    `select held.place from jsonb_array_elements_text($1::text::jsonb) as held(place)
+     where not exists (
+       select from user_providers p
+       where p.issuer = held.place::jsonb ->> 1 and p.subject = held.place::jsonb ->> 2
+         and p.user_id = (held.place::jsonb ->> 0)::int
+     )`,
+    [JSON.stringify(places)],
   )
 }
 

@@ -2,7 +2,7 @@
  * Reads the points of a device in order of time, in pages. Each page is one statement that looks at a bounded number
  * of rows, whatever is asked for and however many points the device has.
  */
-import type { Box, Place, PointsWanted, TrackPoint } from '../core/history.ts'
+import type { Box, HasLeft, Place, PointsWanted, TrackPoint } from '../core/history.ts'
 import type { POINT_SOURCES } from '../protocol/messages.ts'
 import { codeOf, type Parameter, type Result, type Run } from './connection.ts'
 
@@ -34,13 +34,14 @@ export async function* readTrack(
   wanted: PointsWanted,
   limits: TrackLimits,
   onPage: () => void,
+  hasLeft: HasLeft,
 ): AsyncGenerator<TrackPoint[]> {
   const { box, countMax } = wanted
   let after = startOf(wanted)
   let left = countMax ?? Number.POSITIVE_INFINITY
   let last: TrackPoint | null = null
   let isPlaceRare = box !== null
-  while (left > 0) {
+  while (left > 0 && !hasLeft()) {
     const pagePoints = Math.min(left, limits.pagePointsMax)
     onPage()
     const page: Page | null = isPlaceRare

@@ -4,11 +4,12 @@ import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { type Issuer, makeKey, startIssuer } from '../rig/issuer.ts'
 import { quickestKind, type TestDatabase } from '../rig/kinds.ts'
+import { PING, PONG } from '../rig/points.ts'
 import { until } from '../rig/until.ts'
 import { welcomedViewer } from '../rig/welcomed.ts'
-import { openViewer } from '../rig/wire.ts'
+import { openStats, openViewer } from '../rig/wire.ts'
 
-const HELLO = 1
+const [HELLO, AUTH, AUTH_OK] = [1, 5, 70]
 let issuer: Issuer
 
 beforeAll(async () => {
@@ -28,7 +29,7 @@ const status = async (hub: TestHub, token: string) => (await me(hub, token)).sta
 describeOnEachDatabase(
   'whoever the issuer knows',
   { ALZY_LAST_SEEN_FLUSH_MS: '100', ALZY_OIDC_AUDIENCE: 'alzy-maps', ALZY_OIDC_ISSUER: 'http://127.0.0.1:9' },
-  (on) => {
+  (on, kind) => {
     let provider: (sub: string) => object
     beforeAll(async () => {
       await on.restart(issuer.env)
@@ -82,6 +83,52 @@ describeOnEachDatabase(
         expect(other.id).not.toBe(user.id)
       }
     })
+
+    test.each<[string, Record<string, string>]>([
+      ['by the API at once', { ALZY_RIGHTS_CHECK_MS: '30000' }],
+      ['by the next look of the hub', { ALZY_RIGHTS_CHECK_MS: '100' }],
+    ])('loses the sockets of the issuer’s tokens with it, and no others: %s', async (how, limits) => {
+      await on.restart({ ...issuer.env, ...limits })
+      const admin = await on.hub.addUser({ role: 'admin' })
+      const write = (providers: object) => on.hub.request('PATCH', `/v1/users/${admin.id}`, { providers })
+      await write({ ...provider('lost'), 'https://other.example': { sub: '1' } })
+      const token = await issuer.sign({ sub: 'lost' })
+      const sockets = {
+        viewer: await openViewer(on.hub.ws, { token }),
+        stats: await openStats(on.hub.ws, { token }),
+        arrived: await openViewer(on.hub.ws, { token: admin.token }),
+        own: await openViewer(on.hub.ws, { token: admin.token }),
+        renewed: await openViewer(on.hub.ws, { token }),
+      }
+      for (const socket of Object.values(sockets)) await socket.welcome
+      sockets.arrived.send([AUTH, token])
+      sockets.renewed.send([AUTH, admin.token])
+      for (const socket of [sockets.arrived, sockets.renewed]) await socket.next(AUTH_OK)
+      // What is written again, or besides, is no loss.
+      await write(provider('lost'))
+      for (const socket of Object.values(sockets)) await answers(socket)
+      if (how.includes('API')) await write({})
+      else await forget(admin.id)
+      for (const name of ['viewer', 'stats', 'arrived'] as const) {
+        expect((await sockets[name].closed).code, name).toBe(4503)
+      }
+      for (const name of ['own', 'renewed'] as const) {
+        await answers(sockets[name])
+        await sockets[name].close()
+      }
+      await on.restart(issuer.env)
+    })
+
+    async function answers(socket: Awaited<ReturnType<typeof openViewer>>): Promise<void> {
+      socket.send([PING, 7])
+      await socket.next(PONG)
+    }
+
+    /** In the database, where the hub is not alone with it. */
+    async function forget(userId: number): Promise<void> {
+      if (kind === 'embedded') await on.hub.request('PATCH', `/v1/users/${userId}`, { providers: {} })
+      else await on.rows(`update users set providers = '{}' where id = $1::int`, [userId])
+    }
 
     test('has a last login: with the first use of each token over HTTP, and with every HELLO', async () => {
       const user = await on.hub.addUser()

@@ -182,18 +182,22 @@ describeOnEachDatabase('a device', LIMITS, (on) => {
 
   test('that exceeds its window is closed with 4429', async () => {
     const { deviceKey, url } = await device()
+    const before = await on.hub.metric('alzy_windows_exceeded_total')
     const socket = await welcomedDevice(url, { deviceKey })
     // All in one go, so that no ACK can have raised the window before the last of them is read.
     socket.sendTogether(Array.from({ length: 12 }, (_, i) => pointsFrame(i + 1, Date.now() + i * 20_000, 20)))
     expect((await socket.closed).code).toBe(4429)
+    expect(await on.hub.metric('alzy_windows_exceeded_total')).toBe(before + 1)
   })
 
   test('that exceeds its rate is closed with 4429, and reconnecting is no way around', async () => {
     const { deviceKey, url } = await device()
+    const before = await on.hub.metric('alzy_device_rates_exceeded_total')
     const socket = await welcomedDevice(url, { deviceKey })
     expect(await sendUntilClosed(socket)).toBeGreaterThan(300)
     const again = await welcomedDevice(url, { deviceKey })
     expect(await sendUntilClosed(again)).toBeLessThan(300)
+    expect(await on.hub.metric('alzy_device_rates_exceeded_total')).toBe(before + 2)
   })
 
   /** Sends as many frames at once as the window takes: one by one a slow hub would be within the rate. */

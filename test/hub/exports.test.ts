@@ -1,4 +1,5 @@
 /** Long answers: what they cost the hub, and what becomes of them when the reader or the database stops. */
+import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { askAndLeave, startDownload } from '../rig/download.ts'
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
@@ -26,6 +27,10 @@ select $1::int, s.id, lat, lng, st_setsrid(st_makepoint(lng::float8, lat::float8
        timestamptz '2025-01-01Z' + i * interval '1 second', now()
 from s, generate_series(1, $2::int) as i,
      lateral (select (50 + (i % 99991) * 0.0000101)::numeric(9,7) as lat, (10 + (i % 9973) * 0.0001013)::numeric(10,7) as lng) as place`
+
+/** The same at the other end of the world. */
+const SOUTH = INSERT.replace('(50 +', '(-50 +')
+const FRUITLESS_POINTS = 100_000
 
 describeOnEachDatabase('a long export', { ALZY_EXPORTS_MAX: '3' }, (on, kind) => {
   const count = POINTS[kind as keyof typeof POINTS]
@@ -206,6 +211,34 @@ describeOnEachDatabase('a long export', { ALZY_EXPORTS_MAX: '3' }, (on, kind) =>
     expect(json.sessions[0].distanceM / (row!.m as number)).toBeCloseTo(1, 9)
   })
 })
+
+// Statements that look at few points each, so that there are many of them.
+describeOnEachDatabase(
+  'an export that finds nothing',
+  { ALZY_SCAN_POINTS_MAX: '10', ALZY_PAGE_POINTS_MAX: '10' },
+  (on) => {
+    test('looks no further once its reader has left', { timeout: GIVE_UP_MS }, async () => {
+      const user = await on.hub.addUser()
+      const [device, other] = [await on.hub.addDevice(user), await on.hub.addDevice(user)]
+      await on.rows(INSERT, [device.id, FRUITLESS_POINTS])
+      await on.rows(SOUTH, [other.id, 100])
+      await on.restart()
+      // Where only the other one has been, too often for the index of places.
+      const place = `/v1/devices/${device.id}/points?format=csv&bbox=9,-52,12,-48`
+      const pages = () => on.hub.metric('alzy_point_pages_total')
+      const socket = connect(on.hub.port, '127.0.0.1')
+      socket.write(`GET ${place} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer ${user.token}\r\n\r\n`)
+      await until(async () => (await pages()) > 2, 'it to look')
+      expect(await on.hub.metric('alzy_exports_open')).toBe(1)
+      socket.destroy()
+      await until(async () => (await on.hub.metric('alzy_exports_left_total')) === 1, 'the hub to notice')
+      const read = await pages()
+      expect(read).toBeLessThan(FRUITLESS_POINTS / 10)
+      await standsStill(on.hub)
+      expect([await pages(), await on.hub.metric('alzy_exports_open')]).toEqual([read, 0])
+    })
+  },
+)
 
 describe.skipIf(postgresMissing !== null)('a long export whose database goes away', () => {
   test('is broken off, and the hub goes on', { timeout: GIVE_UP_MS }, async () => {

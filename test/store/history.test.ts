@@ -19,6 +19,8 @@ const ALL = {
   countMax: null,
 }
 
+const hasLeft = () => false
+
 interface Sent {
   ms: number
   lat: number
@@ -312,14 +314,17 @@ describeOnEachStore('the history', (on) => {
     const [a, b, c, d, e] = ids
     const list = async (wanted: object) =>
       (
-        await history(on.store.read).listSessions({
-          deviceId: device.id,
-          fromMs: null,
-          toMs: null,
-          beforeMs: null,
-          countMax: 10,
-          ...wanted,
-        })
+        await history(on.store.read).listSessions(
+          {
+            deviceId: device.id,
+            fromMs: null,
+            toMs: null,
+            beforeMs: null,
+            countMax: 10,
+            ...wanted,
+          },
+          hasLeft,
+        )
       ).map(({ id }) => id)
     expect(await list({})).toEqual([e, d, c, b, a])
     expect(await list({ countMax: 2 })).toEqual([e, d])
@@ -347,7 +352,7 @@ function history(run: Run, limits = LIMITS) {
 
 async function read(run: Run, wanted: Partial<PointsWanted> & { deviceId: number }, limits = LIMITS) {
   const points: TrackPoint[] = []
-  for await (const page of history(run, limits).points({ ...ALL, ...wanted })) {
+  for await (const page of history(run, limits).points({ ...ALL, ...wanted }, hasLeft)) {
     expect(page.length).toBeGreaterThan(0)
     expect(page.length).toBeLessThanOrEqual(limits.pagePointsMax)
     points.push(...page)

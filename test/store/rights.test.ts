@@ -43,6 +43,29 @@ describeOnEachStore('of what was granted', (on) => {
     expect(await whyOf({ role: 'user', userId: 2 ** 30 })).toBe('refused')
   })
 
+  test('to a user by the token of an issuer, all goes on until the user is somebody else there', async () => {
+    const { userId } = await on.addDevice()
+    const [issuer, sub] = ['https://issuer.example/"a,b"', `o'ne "${userId}", {x}`]
+    const grant: Grant = { role: 'user', userId, via: { issuer, sub } }
+    const own: Grant = { role: 'user', userId }
+    const change = (to: Record<string, { sub: string }>) =>
+      updateUser(on.store.read, userId, { providers: to })
+    const why = async () => [await whyOf(grant), await whyOf(own)]
+    expect(await why()).toEqual(['refused', undefined])
+    await change({ [issuer]: { sub } })
+    expect(await why()).toEqual([undefined, undefined])
+    await change({ [issuer]: { sub }, 'https://other.example': { sub: '1' } })
+    expect(await why()).toEqual([undefined, undefined])
+    for (const to of [{ [issuer]: { sub: `${sub}!` } }, { 'https://other.example': { sub } }, {}]) {
+      await change(to)
+      expect(await why()).toEqual(['refused', undefined])
+    }
+    // Somebody else is that one now.
+    const other = await on.addDevice()
+    await updateUser(on.store.read, other.userId, { providers: { [issuer]: { sub } } })
+    expect(await why()).toEqual(['refused', undefined])
+  })
+
   test('to a share, all goes on until it is ended, expires, or its owner is inactive', async () => {
     const { id, userId } = await on.addDevice()
     const shareId = await addShare(userId, id)
