@@ -20,7 +20,7 @@ import {
 import { changedPixels } from './pixels.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
-const START_MS = 120_000
+const START_MS = 240_000
 const name = browserMissing === null ? 'the demo' : `the demo (${browserMissing})`
 /** The part of the map that nothing covers. */
 const MAP = { x: 380, y: 70, width: 780, height: 640 }
