@@ -27,7 +27,7 @@ const MAP = { x: 380, y: 70, width: 780, height: 640 }
 const ON_PHONE: BrowserContextOptions = { viewport: PHONE, isMobile: true, hasTouch: true }
 const DARK: BrowserContextOptions = { colorScheme: 'dark' }
 
-describe.skipIf(browserMissing !== null)(name, { timeout: 300_000 }, () => {
+describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
   let database: TestDatabase
   let demo: ChildProcess
   let browser: Browser
