@@ -23,6 +23,9 @@ export interface ChangesOptions {
 
 export function createChanges(options: ChangesOptions) {
   const { fleet, roster, admission, audience, devices, viewers, rights } = options
+  /** The latest change of each device whose record is being read, by a number that grows. */
+  const reading = new Map<number, number>()
+  let changes = 0
   return { onDevice, onDeviceKey, onDeviceGone, onUser, onShareEnded }
 
   /** The device is new, or was renamed, recoloured or paired. */
@@ -33,13 +36,21 @@ export function createChanges(options: ChangesOptions) {
       device.profile = { name: row.name, color: row.color, platform: row.platform }
       device.isGone = false
     }
-    roster
-      .describe([row.id])
-      .then((describe) => {
-        const [record] = describe([row.id]).records
-        if (record) audience.publish(row.userId, row.id, encodeDeviceRecord(record))
-      })
-      .catch(options.onAway)
+    tell(row).catch(options.onAway)
+  }
+
+  /** Reads may be answered in another order than they were asked: what an older change has read must not be the last word. */
+  async function tell({ id, userId }: DeviceRow): Promise<void> {
+    changes += 1
+    const own = changes
+    reading.set(id, own)
+    try {
+      const describe = await roster.describe([id])
+      const [record] = describe([id]).records
+      if (record && reading.get(id) === own) audience.publish(userId, id, encodeDeviceRecord(record))
+    } finally {
+      if (reading.get(id) === own) reading.delete(id)
+    }
   }
 
   /** The key with this hash is the only one of the device from now on. */

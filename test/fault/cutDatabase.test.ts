@@ -12,7 +12,7 @@ type Ending = CutKind | 'hold'
 const ENDINGS: readonly Ending[] = ['fin', 'rst', 'hold']
 
 /** So that a frozen line does not cost the fifteen seconds of the default, and is noticed just the same. */
-const ENV = { ALZY_WRITE_TIMEOUT_MS: '1000', ALZY_READ_TIMEOUT_MS: '1000' }
+const ENV = { ALZY_WRITE_TIMEOUT_MS: '2500', ALZY_READ_TIMEOUT_MS: '2500' }
 
 scenario(
   {

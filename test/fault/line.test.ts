@@ -76,7 +76,7 @@ scenario(
       'line between hub and database half open: statements arrive, and no answer, or the other way about',
     tries: { short: 4, long: 20 },
     proxied: 'database',
-    env: { ALZY_WRITE_TIMEOUT_MS: '1000', ALZY_READ_TIMEOUT_MS: '1000' },
+    env: { ALZY_WRITE_TIMEOUT_MS: '2500', ALZY_READ_TIMEOUT_MS: '2500' },
   },
   async (on, number) => {
     const retries = await on.hub.metric('alzy_write_retries_total')

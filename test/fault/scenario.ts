@@ -126,9 +126,10 @@ async function setTheStage(on: Stage, plan: Plan): Promise<void> {
   if (plan.proxied === 'devices') on.proxy = await startProxy({ host: '127.0.0.1', port })
   const devicePort = plan.proxied === 'devices' ? on.proxy.port : port
   on.url = () => `ws://127.0.0.1:${devicePort}`
-  on.user = await on.hub.addUser()
+  // A hub that is impatient with its database may be so before there is a fault.
+  on.user = await until(() => on.hub.addUser(), 'a user to be made')
   for (let i = 0; i < (plan.devices ?? 8); i++) {
-    const { id, deviceKey } = await on.hub.addDevice(on.user)
+    const { id, deviceKey } = await until(() => on.hub.addDevice(on.user), 'a device to be made')
     on.keys.push({ id, deviceKey })
     const chance = on.chance.fork(`device ${i}`)
     const own = typeof plan.device === 'function' ? plan.device(i) : plan.device

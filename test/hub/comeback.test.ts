@@ -130,7 +130,7 @@ describe.skipIf(postgresMissing !== null)(title, () => {
 
   test('is let in while the database is away, for a while; strangers never; and who lost the right loses it then', async () => {
     await hub?.end()
-    const env = { ...QUIET, ALZY_READ_TIMEOUT_MS: '1000', ALZY_KEY_TRUST_MS: '10000' }
+    const env = { ...QUIET, ALZY_READ_TIMEOUT_MS: '3000', ALZY_KEY_TRUST_MS: '10000' }
     hub = await startHub({ database: through, env })
     const running = hub
     const user = await running.addUser()

@@ -42,8 +42,8 @@ async function tokenOf({ id }: TestUser, ttlS: number): Promise<{ token: string;
   return { token: json.token, expiresMs: Date.parse(json.expiresAt) }
 }
 
-/** A second or two is enough for a test to send AUTH in, and short enough to wait for. */
-const SHORT_S = 3
+/** Enough to come and to send AUTH in, also where there is much else to do, and short enough to wait for. */
+const SHORT_S = 8
 
 describe.each([
   ['a viewer', openViewer],

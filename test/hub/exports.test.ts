@@ -10,7 +10,7 @@ import { postgresMissing } from '../rig/sharedPostgres.ts'
 import { until } from '../rig/until.ts'
 
 const MB = 1024 * 1024
-const GIVE_UP_MS = 300_000
+const GIVE_UP_MS = 900_000
 /** The server library leaves a reader alone for so long, if nobody keeps it from it. */
 const LIBRARY_PATIENCE_MS = 16_000
 const POINTS = { postgresql: 1_000_000, embedded: 100_000 } as const

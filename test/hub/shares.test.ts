@@ -288,7 +288,7 @@ describeOnEachDatabase('a share', LIMITS, (on: HubUnderTest) => {
 
   test('ends with 4503 when it expires, since there is no fresh token for it', async () => {
     await newOwner()
-    const { token, share } = await makeOf([car], 4_000)
+    const { token, share } = await makeOf([car], 8_000)
     const viewer = await welcomedViewer(on.hub.ws, { token })
     expect((await viewer.closed).code).toBe(4503)
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(share.expiresAt))

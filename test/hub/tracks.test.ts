@@ -15,7 +15,7 @@ const WALKS = ['cerknicko-jezero.gpx', 'korita-zbevnica.gpx', 'around-visnjan-wi
 const BUS = 'liverpool-bus-14.csv'
 const GEOLIFE = path.join(process.env.TRACKS_DIR ?? '', 'geolife-001.csv.gz')
 /** A hundred thousand fixes, and then the comparison of each. */
-const GIVE_UP_MS = 300_000
+const GIVE_UP_MS = 900_000
 /** How many times faster than recorded a walk of an hour or two takes some seconds. */
 const WALK_IN_SECONDS = '500'
 const isGeolifeMissing = process.env.TRACKS_DIR === undefined || !existsSync(GEOLIFE)

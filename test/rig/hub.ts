@@ -14,7 +14,7 @@ import type { TestDatabase } from './kinds.ts'
 import { secretIn } from './secrets.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
-const READY_MS = 120_000
+const READY_MS = 240_000
 
 export interface TestHub {
   port: number
@@ -99,14 +99,20 @@ export async function startHub({ database, env = {}, waitsForReady = true }: Hub
   async function addUser({ role = 'user' }: { role?: 'user' | 'admin' } = {}): Promise<TestUser> {
     users += 1
     const email = `user${process.pid}-${users}@example.org`
-    const user = await request('POST', '/v1/users', { email, role })
-    const issued = await request('POST', `/v1/users/${user.json.id}/tokens`, {})
-    return { id: user.json.id, email, token: issued.json.token }
+    const user = await made('/v1/users', { email, role })
+    const issued = await made(`/v1/users/${user.id}/tokens`, {})
+    return { id: user.id, email, token: issued.token }
   }
 
   async function addDevice(user: TestUser, name = 'Device'): Promise<TestDevice> {
-    const { json } = await request('POST', '/v1/devices', { userId: user.id, name, withKey: true })
-    return { id: json.device.id, deviceKey: json.deviceKey }
+    const { device, deviceKey } = await made('/v1/devices', { userId: user.id, name, withKey: true })
+    return { id: device.id, deviceKey }
+  }
+
+  async function made(place: string, body: unknown): Promise<Answer['json']> {
+    const { status, json } = await request('POST', place, body)
+    if (status !== 201) throw new Error(`POST ${place} was answered with ${status}: ${json?.detail}`)
+    return json
   }
 
   async function request(

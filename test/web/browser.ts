@@ -32,7 +32,7 @@ const FLAGS = [
 ]
 
 /** A map without a graphics card is slow where everything else is slow as well. */
-const PATIENCE_MS = 60_000
+export const PATIENCE_MS = 120_000
 
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE = { width: 390, height: 844 }

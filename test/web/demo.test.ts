@@ -20,14 +20,14 @@ import {
 import { changedPixels } from './pixels.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
-const START_MS = 120_000
+const START_MS = 240_000
 const name = browserMissing === null ? 'the demo' : `the demo (${browserMissing})`
 /** The part of the map that nothing covers. */
 const MAP = { x: 380, y: 70, width: 780, height: 640 }
 const ON_PHONE: BrowserContextOptions = { viewport: PHONE, isMobile: true, hasTouch: true }
 const DARK: BrowserContextOptions = { colorScheme: 'dark' }
 
-describe.skipIf(browserMissing !== null)(name, { timeout: 300_000 }, () => {
+describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
   let database: TestDatabase
   let demo: ChildProcess
   let browser: Browser

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { build, type Rolldown } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { browserMissing, openBrowser } from './browser.ts'
+import { browserMissing, openBrowser, PATIENCE_MS } from './browser.ts'
 
 type Library = typeof import('../../src/client/idbQueue.ts') & typeof import('../../src/client/queue.ts')
 
@@ -32,6 +32,7 @@ describe.skipIf(browserMissing !== null)(name, () => {
   afterAll(() => browser?.close())
   beforeEach(async () => {
     context = await browser.newContext()
+    context.setDefaultTimeout(PATIENCE_MS)
     // Any origin that may have a database; nobody is asked for the page.
     await context.route('**', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }))
     page = await opened()

@@ -31,7 +31,7 @@ const MAP = { x: 380, y: 70, width: 780, height: 640 }
 const START = { latitude: 52.52, longitude: 13.405 }
 const STEP_DEGREES = 0.0012
 
-describe.skipIf(browserMissing !== null)(name, { timeout: 300_000 }, () => {
+describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
   let database: TestDatabase
   let hub: TestHub
   let user: TestUser
