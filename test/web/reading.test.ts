@@ -48,6 +48,11 @@ test('in a silence the device waits where it was last seen', () => {
   expect(replay.speeds(3)).toEqual([0, 0, expect.any(Number)])
 })
 
+test('points of the same moment make nobody fast', () => {
+  const replay = createReplay([point(0, 0), point(100, 0.01), point(100.001, 0.011)])
+  expect(replay.at(100_001).speed).toBeCloseTo((0.01 * DEGREE) / 100, 4)
+})
+
 test('no line is drawn through a silence', () => {
   const points = [0, 10, 1_000, 1_010].map((seconds) => ({
     recordedMs: seconds * 1_000,
