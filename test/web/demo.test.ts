@@ -17,13 +17,19 @@ import {
   openPage,
   PHONE,
 } from './browser.ts'
-import { changedPixels } from './pixels.ts'
+import { centreOf, changedPixels } from './pixels.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const START_MS = 240_000
 const name = browserMissing === null ? 'the demo' : `the demo (${browserMissing})`
 /** The part of the map that nothing covers. */
 const MAP = { x: 380, y: 70, width: 780, height: 640 }
+/** What of it the bar of a replay leaves free on a phone. */
+const MAP_ON_PHONE = { x: 60, y: 140, width: 320, height: 440 }
+/** Of the outlines and of a blue device, on light ground. */
+const WATER = [0xdb, 0xe7, 0xea] as const
+const LAND = [0xf4, 0xf2, 0xec] as const
+const BLUE = [0x1d, 0x63, 0xd8] as const
 const ON_PHONE: BrowserContextOptions = { viewport: PHONE, isMobile: true, hasTouch: true }
 const DARK: BrowserContextOptions = { colorScheme: 'dark' }
 
@@ -113,6 +119,52 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
         expect(await accessibilityFindings(page)).toEqual([])
       })
     }
+  })
+
+  test('somebody who was close sees the whole world', async () => {
+    await looking(link, { viewport: DESKTOP }, async (page) => {
+      await page.locator('li[data-freshness="moving"]').first().waitFor()
+      await until(
+        () =>
+          page.evaluate(() =>
+            performance.getEntriesByType('resource').some(({ name }) => /countries-10m/.test(name)),
+          ),
+        'the fine outlines are there',
+        60_000,
+      )
+      await page.getByRole('button', { name: 'Show all devices' }).click()
+      for (let i = 0; i < 4; i++) await page.getByRole('button', { name: 'Zoom out' }).click()
+      await until(
+        async () =>
+          (await centreOf(page, MAP, WATER)).count > 50_000 &&
+          (await centreOf(page, MAP, LAND)).count > 50_000,
+        'there are seas and continents',
+        60_000,
+      )
+    })
+  })
+
+  test('the figures of a session go with it', async () => {
+    await looking(link, { viewport: DESKTOP }, async (page) => {
+      await page.getByRole('button', { name: /^Bus/ }).first().click()
+      const figures = page.locator('.session-row', { hasText: 'now' }).first()
+      const before = await figures.innerText()
+      await until(async () => (await figures.innerText()) !== before, 'it has gone further', 120_000)
+    })
+  })
+
+  test('a replay on a phone', async () => {
+    await looking(link, ON_PHONE, async (page) => {
+      await page.getByRole('button', { name: /devices/ }).tap()
+      await page.getByRole('button', { name: /^Bus 4716/ }).tap()
+      await page.locator('.session-row').last().tap()
+      await page.getByRole('slider', { name: 'Time' }).press('End')
+      await until(async () => (await centreOf(page, MAP_ON_PHONE, BLUE)).count > 200, 'the way is in sight')
+      await keepScreenshot(page, 'map-replay-phone')
+      expect(await accessibilityFindings(page)).toEqual([])
+      await page.getByRole('button', { name: 'Back to live' }).tap()
+      await page.getByRole('heading', { name: 'Bus 4716', level: 1 }).waitFor()
+    })
   })
 
   test('a replay in the dark', async () => {

@@ -6,8 +6,10 @@ import { meaningsIn, plain } from '../../src/web/admin/meanings.ts'
 import { tokenIn } from '../../src/web/hub/credential.ts'
 import { ageWords, compassWords, countWords, distanceWords, speedWords } from '../../src/web/look/words.ts'
 import { graticuleOf } from '../../src/web/map/chart/graticule.ts'
+import { deviceWords } from '../../src/web/map/deviceWords.ts'
 import { orderedDevices } from '../../src/web/map/order.ts'
 import { createReplay } from '../../src/web/map/replay.ts'
+import { type SessionPage, withNewest } from '../../src/web/map/sessionList.ts'
 import { waysOf } from '../../src/web/map/trail.ts'
 import { codeIn } from '../../src/web/track/pairing.ts'
 import { isWorthAPoint } from '../../src/web/track/thinning.ts'
@@ -46,6 +48,11 @@ test('in a silence the device waits where it was last seen', () => {
   expect(replay.speeds(3)).toEqual([0, 0, expect.any(Number)])
 })
 
+test('points of the same moment make nobody fast', () => {
+  const replay = createReplay([point(0, 0), point(100, 0.01), point(100.001, 0.011)])
+  expect(replay.at(100_001).speed).toBeCloseTo((0.01 * DEGREE) / 100, 4)
+})
+
 test('no line is drawn through a silence', () => {
   const points = [0, 10, 1_000, 1_010].map((seconds) => ({
     recordedMs: seconds * 1_000,
@@ -70,6 +77,36 @@ test('devices are listed with those first that are there, numbers in names by th
   const devices = [device(1, 'Bus 10', true), device(2, 'Bus 9', true), device(3, 'Ant', false)]
   expect(orderedDevices(devices, '').map(({ name }) => name)).toEqual(['Bus 9', 'Bus 10', 'Ant'])
   expect(orderedDevices(devices, ' bus 1').map(({ name }) => name)).toEqual(['Bus 10'])
+})
+
+test('sessions that are read again take the place of those that are listed, and older ones stay', () => {
+  const page = (next: string | null, ...minutes: [minute: number, id: number][]) =>
+    ({
+      next,
+      sessions: minutes.map(([minute, id]) => ({ id, startedAt: new Date(minute * 60_000).toISOString() })),
+    }) as unknown as SessionPage
+  const ids = ({ sessions }: SessionPage) => sessions.map(({ id }) => id)
+  const first = withNewest(null, page('a', [50, 5], [40, 4]))
+  const held = { sessions: [...first.sessions, ...page(null, [30, 3]).sessions], next: 'b' }
+  const again = withNewest(held, page('c', [60, 6], [50, 5]))
+  expect(ids(again)).toEqual([6, 5, 4, 3])
+  expect(again.next).toBe('b')
+  // Two automatic sessions became one.
+  expect(ids(withNewest(held, page('c', [50, 5], [35, 4])))).toEqual([5, 4, 3])
+  expect(withNewest(first, page('c', [50, 5], [40, 4])).next).toBe('c')
+  expect(withNewest(held, page(null))).toEqual(page(null))
+})
+
+test('who does not hear the hub calls nobody online', () => {
+  const last = { recordedMs: 100_000, speed: 5, heading: 90 }
+  const words = (device: object, isHearing: boolean) => {
+    const { state, detail } = deviceWords(device as DeviceView, 102_000, isHearing)
+    return [state, detail]
+  }
+  expect(words({ last, online: true }, true)).toEqual(['online', '18 km/h E · 2 s ago'])
+  expect(words({ last, online: true }, false)).toEqual(['unknown', 'position is 2 s old'])
+  expect(words({ last: null, online: true }, false)).toEqual(['unknown', 'no position yet'])
+  expect(words({ last: { ...last, speed: null }, online: true }, true)).toEqual(['online', '2 s ago'])
 })
 
 test('points are as many as the hub asked for, and more at a jump', () => {

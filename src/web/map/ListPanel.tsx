@@ -3,8 +3,9 @@ import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
 import { Brand, Icon } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
-import { DeviceDot, deviceWords } from './DeviceRow.tsx'
+import { DeviceDot } from './DeviceDot.tsx'
 import type { Desk, Scope } from './desk.ts'
+import { deviceWords } from './deviceWords.ts'
 import { orderedDevices } from './order.ts'
 
 const ROW_PIXELS = 58

@@ -23,6 +23,8 @@ export type Replay = ReturnType<typeof createReplay>
 
 /** Over a longer silence nobody knows the way; the device waits where it was last seen. */
 const SILENCE_MS = 5 * 60_000
+/** Over a shorter time the error of a receiver is a speed of its own. */
+const SECONDS_MIN = 1
 
 /** `track` is in order of time; at least one point. */
 export function createReplay(track: readonly TrackPoint[]) {
@@ -79,7 +81,7 @@ function pointsOf(track: readonly TrackPoint[]): ReplayPoint[] {
       recordedMs,
       lat,
       lng,
-      speed: speed ?? (seconds > 0 ? metres / seconds : null),
+      speed: speed ?? (seconds >= SECONDS_MIN ? metres / seconds : (before?.speed ?? null)),
       heading: heading ?? (before !== undefined && metres > 3 ? bearing(before, { lat, lng }) : null),
       distanceM: (before?.distanceM ?? 0) + metres,
     })
