@@ -6,6 +6,8 @@ import { type Stage, scenario } from './scenario.ts'
 
 /** The driver sends the text of a statement once, and Bind with its name afterwards: that is what a batch begins with. */
 const BIND = 0x42
+/** Among what is bound only points have it: other statements of the hub are as long, and are not tried again by the writer. */
+const POINT_SOURCE = '{gps'
 const EXECUTE_INSERT = 'INSERT 0 '
 
 type Ending = CutKind | 'hold'
@@ -57,7 +59,8 @@ scenario(
     let batch = 0
     let isBroken = false
     on.proxy.hook((way, chunk, connection): Action | undefined => {
-      if (batch === 0 && way === 'up' && chunk[0] === BIND && chunk.length > 200) batch = connection.number
+      const isBatch = way === 'up' && chunk[0] === BIND && chunk.includes(POINT_SOURCE)
+      if (batch === 0 && isBatch) batch = connection.number
       if (isBroken || connection.number !== batch || way !== direction || chunksToPass-- > 0) return undefined
       isBroken = true
       return { forwardBytes: on.chance.whole(0, chunk.length - 1), afterwards: ending }
