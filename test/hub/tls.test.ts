@@ -174,7 +174,7 @@ describe.skipIf(opensslMissing !== '')(`a hub with TLS${opensslMissing}`, () => 
   })
 
   test('streams a long export to a reader who takes a rest, every point once', {
-    timeout: 300_000,
+    timeout: 900_000,
   }, async () => {
     const user = await command(['user', 'add', 'far@example.org', '--json'])
     const added = await command(['device', 'add', 'far@example.org', 'Ship', '--key', '--json'])
@@ -301,7 +301,7 @@ describe.skipIf(opensslMissing !== '')(`the demo with TLS${opensslMissing}`, () 
     await until(
       () => /watch --url https:\/\/localhost:\d+ --token/.test(said),
       'it says how to watch',
-      60_000,
+      200_000,
     )
     child.kill('SIGTERM')
     expect((await ended)[0]).toBe(0)

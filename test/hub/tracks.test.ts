@@ -8,6 +8,7 @@ import { readTrack } from '../../src/tracks/track.ts'
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
 import { runAlzy } from '../rig/hub.ts'
 import { freePort } from '../rig/ports.ts'
+import { startProxy } from '../rig/proxy.ts'
 import { until } from '../rig/until.ts'
 
 const CARRIED = fileURLToPath(new URL('../../src/demo/tracks/', import.meta.url))
@@ -18,6 +19,8 @@ const GEOLIFE = path.join(process.env.TRACKS_DIR ?? '', 'geolife-001.csv.gz')
 const GIVE_UP_MS = 900_000
 /** How many times faster than recorded a walk of an hour or two takes some seconds. */
 const WALK_IN_SECONDS = '500'
+/** What a replay has sent by then is a few dozen of many hundred fixes. */
+const MIDDLE_BYTES = 4_000
 const isGeolifeMissing = process.env.TRACKS_DIR === undefined || !existsSync(GEOLIFE)
 /** Everything is live, however old. */
 const NO_LIVE_AGE = { ALZY_LIVE_AGE_MS: String(Number.MAX_SAFE_INTEGER) }
@@ -133,22 +136,34 @@ describeOnEachDatabase('a walk whose hub is killed in the middle of the replay',
     const device = await on.hub.addDevice(await on.hub.addUser())
     const file = path.join(CARRIED, WALKS[0]!)
     const track = (await distinctFixes(file)).get('')!
-    let hasEnded = false
+    const proxy = await startProxy({ host: '127.0.0.1', port: on.hub.port })
+    // In the middle, however slow the hub is or this test: no more arrives than this.
+    proxy.hook((way, _, { arrived }) => (way === 'up' && arrived.up > MIDDLE_BYTES ? 'hold-up' : undefined))
     const replay = runAlzy(
-      ['replay', file, '--key', device.deviceKey, '--speed', WALK_IN_SECONDS, '--url', on.hub.http],
+      [
+        'replay',
+        file,
+        '--key',
+        device.deviceKey,
+        '--speed',
+        WALK_IN_SECONDS,
+        '--url',
+        `http://127.0.0.1:${proxy.port}`,
+      ],
       {},
-    ).finally(() => {
-      hasEnded = true
-    })
+    )
     const { hub } = on
+    await until(() => proxy.counts.frozen > 0, 'the middle of the walk')
     await until(async () => (await hub.metric('alzy_points_stored_total')) >= 20, 'some of it to be stored')
     expect(await hub.end('SIGKILL')).toBe('SIGKILL')
-    expect(hasEnded).toBe(false)
+    proxy.hook(null)
+    proxy.cut('rst')
     const left = await on.rows(STORED, [device.id])
     expect(left.length).toBeGreaterThanOrEqual(20)
     expect(left.length).toBeLessThan(track.size)
     await on.restart(onPort)
     const { code, stderr } = await replay
+    await proxy.close()
     expect(code, stderr).toBe(0)
     expectSame(await on.rows(STORED, [device.id]), track)
   })
