@@ -112,7 +112,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
       ['dark', DARK],
     ] as const) {
       await looking(link, { ...ON_PHONE, ...scheme }, async (page) => {
-        await page.getByRole('button', { name: /devices/ }).tap()
+        await page.getByRole('button', { name: /^\d+ devices$/ }).tap()
         await page.locator('li[data-freshness="moving"]').first().waitFor()
         await trailsGrow(page)
         await keepScreenshot(page, `map-phone-${suffix}`)
@@ -155,7 +155,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
 
   test('a replay on a phone', async () => {
     await looking(link, ON_PHONE, async (page) => {
-      await page.getByRole('button', { name: /devices/ }).tap()
+      await page.getByRole('button', { name: /^\d+ devices$/ }).tap()
       await page.getByRole('button', { name: /^Bus 4716/ }).tap()
       await page.locator('.session-row').last().tap()
       await page.getByRole('slider', { name: 'Time' }).press('End')

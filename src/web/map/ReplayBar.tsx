@@ -63,9 +63,12 @@ export function ReplayBar({ desk, player }: { desk: Desk; player: Player }) {
           {name} · {dayWords(replay.startMs)}
         </span>
         <label class="row small">
-          <span class="muted word">Speed</span>
+          <span class="muted word" aria-hidden="true">
+            Speed
+          </span>
           <select
             class="short"
+            aria-label="Speed"
             value={player.speed.value}
             onChange={(event) => {
               player.speed.value = Number(event.currentTarget.value)
