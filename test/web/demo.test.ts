@@ -133,7 +133,15 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
         60_000,
       )
       await page.getByRole('button', { name: 'Show all devices' }).click()
-      for (let i = 0; i < 4; i++) await page.getByRole('button', { name: 'Zoom out' }).click()
+      await until(
+        async () => {
+          if (/^\d{4}\s*km$/.test(await page.locator('.maplibregl-ctrl-scale').innerText())) return true
+          await page.getByRole('button', { name: 'Zoom out' }).click()
+          return false
+        },
+        'the scale is that of the world',
+        60_000,
+      )
       await until(
         async () =>
           (await centreOf(page, MAP, WATER)).count > 50_000 &&
@@ -159,6 +167,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
       await page.getByRole('button', { name: /^Bus 4716/ }).tap()
       await page.locator('.session-row').last().tap()
       await page.getByRole('slider', { name: 'Time' }).press('End')
+      expect(await page.getByRole('complementary', { name: 'Devices' }).isVisible()).toBe(false)
       await until(async () => (await centreOf(page, MAP_ON_PHONE, BLUE)).count > 200, 'the way is in sight')
       await keepScreenshot(page, 'map-replay-phone')
       expect(await accessibilityFindings(page)).toEqual([])

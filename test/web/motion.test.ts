@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import type { DeviceView, SeenPoint } from '../../src/client/browser.ts'
+import { createFleet } from '../../src/web/map/chart/fleet.ts'
+import { createTrails } from '../../src/web/map/chart/trails.ts'
 import { freshnessOf } from '../../src/web/map/freshness.ts'
 import { mercatorX, mercatorY } from '../../src/web/map/mercator.ts'
 import {
@@ -132,6 +135,32 @@ test('Mercator has the world from 0 to 1', () => {
   expect([mercatorX(-180), mercatorX(0), mercatorX(180)]).toEqual([0, 0.5, 1])
   expect(mercatorY(0)).toBeCloseTo(0.5)
   expect(mercatorY(85.0511287798)).toBeCloseTo(0)
+})
+
+test('of a device that is gone no trail is left', () => {
+  const [motion, trails] = [createMotion(), createTrails()]
+  const point = (recordedMs: number, lng: number) =>
+    ({ recordedMs, lng, lat: 1, session: 1, accuracy: null, speed: 5, heading: null }) as SeenPoint
+  const device = { deviceId: 1, color: 'blue', online: true, last: point(1_000, 1) } as DeviceView
+  let nowMs = 0
+  const fleet = createFleet({
+    motion,
+    trails,
+    devices: new Map([[1, device]]),
+    isDark: () => false,
+    isHearing: () => true,
+    isCalm: () => false,
+    elapsedMs: () => nowMs,
+    hubNowMs: () => 1_000,
+    onPassed: () => {},
+  })
+  fleet.hear({ type: 'points', device, points: [point(1_000, 1)], session: 1 })
+  fleet.hear({ type: 'points', device, points: [point(2_000, 1.01)], session: 1 })
+  nowMs = 5_000
+  fleet.advance()
+  expect(trails.ranges(nowMs)).toEqual([{ first: 0, count: 1 }])
+  fleet.hear({ type: 'gone', deviceId: 1 })
+  expect(trails.ranges(nowMs)).toEqual([])
 })
 
 test('nothing old looks like new', () => {

@@ -81,4 +81,55 @@ describe.skipIf(browserMissing !== null)(name, () => {
     expect(problems).toEqual([])
     await close()
   })
+
+  test('a token is renewed while the issuer will, and then the sign-in has expired', async () => {
+    const { page, problems, close } = await openPage(browser, [
+      `127.0.0.1:${hub.port}`,
+      new URL(issuer.url).host,
+    ])
+    const allowed = { 'access-control-allow-origin': hub.http }
+    await page.route(`${issuer.url}/.well-known/openid-configuration`, (route) =>
+      route.fulfill({
+        headers: allowed,
+        json: {
+          issuer: issuer.url,
+          authorization_endpoint: `${issuer.url}/authorize`,
+          token_endpoint: `${issuer.url}/token`,
+        },
+      }),
+    )
+    await page.route(`${issuer.url}/authorize?**`, async (route) => {
+      const asked = new URL(route.request().url()).searchParams
+      const back = new URL(asked.get('redirect_uri')!)
+      back.search = new URLSearchParams({ code: 'a code', state: asked.get('state')! }).toString()
+      await route.fulfill({ status: 302, headers: { location: back.href } })
+    })
+    const refreshed: (string | null)[] = []
+    await page.route(`${issuer.url}/token`, async (route) => {
+      const sent = new URLSearchParams(route.request().postData()!)
+      if (sent.get('grant_type') === 'refresh_token') refreshed.push(sent.get('refresh_token'))
+      if (refreshed.length === 2) {
+        return route.fulfill({ status: 400, headers: allowed, json: { error: 'invalid_grant' } })
+      }
+      const token = await issuer.sign({
+        sub: 'somebody',
+        email: user.email,
+        email_verified: true,
+        exp: Math.floor(Date.now() / 1_000) + 12,
+      })
+      await route.fulfill({
+        headers: allowed,
+        json: { id_token: token, refresh_token: `refresh ${refreshed.length}` },
+      })
+    })
+
+    await page.goto(hub.http)
+    await page.getByRole('button', { name: /^Sign in at/ }).click()
+    await page.getByText('Nothing to see yet').waitFor()
+    await page.getByText('Your sign-in has expired').waitFor()
+    expect(refreshed).toEqual(['refresh 0', 'refresh 1'])
+    // The refusal, which a browser says on the console.
+    expect(problems.filter((problem) => !problem.includes(`${issuer.url}/token`))).toEqual([])
+    await close()
+  })
 })

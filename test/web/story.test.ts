@@ -306,6 +306,21 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     expect(await accessibilityFindings(office.page)).toEqual([])
   })
 
+  test('who signed in with a token is told when it has expired, and sees nobody else by another', async () => {
+    const { json } = await hub.request('POST', `/v1/users/${user.id}/tokens`, { ttlS: 8 })
+    const { page } = await open()
+    await page.goto(`${hub.http}/#token=${json.token}`)
+    await page.getByRole('button', { name: /^Lorry/ }).waitFor()
+    await page.getByText('Your sign-in has expired').waitFor()
+    expect(await accessibilityFindings(page)).toEqual([])
+    // Links that are opened in a page that is open already.
+    await page.goto(`${hub.http}/#token=${user.token}`)
+    await page.getByRole('button', { name: /^Lorry/ }).waitFor()
+    await page.goto(`${hub.http}/#token=${admin.token}`)
+    await page.getByRole('link', { name: 'The hub' }).waitFor()
+    expect(await page.getByText('Lorry').count()).toBe(0)
+  })
+
   test('no page said an error, broke its policy or asked anyone else', () => {
     expect(opened.length).toBeGreaterThan(4)
     expect(opened.flatMap(({ problems }) => problems)).toEqual([])

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals'
 import { type ConnectionState, createStatsClient, type Stats } from '../../client/browser.ts'
 import { createApi } from '../hub/api.ts'
 import type { Credential } from '../hub/credential.ts'
-import { freshTokenOf } from '../hub/openid.ts'
+import { freshTokenOf, SIGN_IN_EXPIRED } from '../hub/openid.ts'
 import type { LastError, Setup, User } from '../hub/shapes.ts'
 import { openWatch } from '../map/watch.ts'
 import { createSamples } from './figures.ts'
@@ -67,7 +67,7 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
   }
 
   function refuse(why: 'expired' | 'refused'): void {
-    if (why === 'expired') credential.forget('Your sign-in has expired. Please sign in again.')
+    if (why === 'expired') credential.forget(SIGN_IN_EXPIRED)
     else isRefused.value = true
   }
 

@@ -1,5 +1,5 @@
 /** Lets in whoever has a token, with what the hub says of itself; everyone else gets to sign in. */
-import type { ComponentChildren } from 'preact'
+import { type ComponentChildren, Fragment } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { createApi, wordsOf } from './api.ts'
 import type { Credential } from './credential.ts'
@@ -57,5 +57,5 @@ export function Entrance({
     )
   }
   if (credential.token.value === null) return <SignIn credential={credential} setup={setup} />
-  return <>{children(setup)}</>
+  return <Fragment key={credential.signIns.value}>{children(setup)}</Fragment>
 }

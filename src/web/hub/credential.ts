@@ -13,6 +13,8 @@ export function createCredential() {
   const held = signal(sessionStorage.getItem(KEY))
   /** Why there is none, when there was one. */
   const ended = signal<string | null>(null)
+  /** Another one is another person, perhaps: what was opened with the last is opened anew. */
+  const signIns = signal(0)
   hearFragment('token', (token) => {
     sessionStorage.removeItem(REFRESH_KEY)
     keep(token)
@@ -20,7 +22,9 @@ export function createCredential() {
   return {
     token: computed(() => held.value),
     ended,
+    signIns: computed(() => signIns.value),
     keep,
+    renew,
     forget,
     get refreshToken() {
       return sessionStorage.getItem(REFRESH_KEY)
@@ -28,6 +32,12 @@ export function createCredential() {
   }
 
   function keep(token: string, refreshToken: string | null = null): void {
+    renew(token, refreshToken)
+    signIns.value += 1
+  }
+
+  /** A newer token of the same sign-in. */
+  function renew(token: string, refreshToken: string | null): void {
     sessionStorage.setItem(KEY, token)
     if (refreshToken !== null) sessionStorage.setItem(REFRESH_KEY, refreshToken)
     ended.value = null

@@ -2,6 +2,7 @@
  * Signing in at the OpenID issuer of the hub: the authorization code flow with PKCE (RFC 7636), and the token again
  * when it runs out. The hub is not asked; it only checks what comes out.
  */
+import type { TokenSource } from '../../client/browser.ts'
 import type { Credential } from './credential.ts'
 import type { Setup } from './shapes.ts'
 
@@ -20,6 +21,10 @@ interface Endpoints {
 const KEY = 'alzy.signIn'
 const SCOPE = 'openid email profile'
 const RANDOM_BYTES = 32
+
+export const SIGN_IN_EXPIRED = 'Your sign-in has expired. Please sign in again.'
+
+class IssuerRefusal extends Error {}
 
 /** Leaves the page for the issuer's. */
 export async function beginSignIn(issuer: Issuer): Promise<void> {
@@ -62,15 +67,28 @@ export async function finishSignIn(issuer: Issuer): Promise<Grant | null> {
   })
 }
 
-/** What a client asks before each connection; `isDue`: the last token has run out, or is about to. */
-export function freshTokenOf(setup: Setup, credential: Credential): (isDue: boolean) => Promise<string> {
+/**
+ * What a client connects with. Only what the issuer renews is asked for again; any other token is good until it has
+ * expired, and then the client stops and says so.
+ */
+export function freshTokenOf(setup: Setup, credential: Credential): TokenSource {
+  const { oidc } = setup
+  const refreshAtFirst = credential.refreshToken
+  if (oidc === null || refreshAtFirst === null) return credential.token.peek() ?? ''
   return async (isDue) => {
-    const { refreshToken } = credential
-    if (isDue && setup.oidc !== null && refreshToken !== null) {
-      const grant = await refresh(setup.oidc, refreshToken)
-      credential.keep(grant.token, grant.refreshToken)
-    }
+    if (isDue) await renew(oidc, credential.refreshToken ?? refreshAtFirst, credential)
     return credential.token.peek() ?? ''
+  }
+}
+
+/** An issuer that is away is asked again; one that will not have the refresh token ends the sign-in. */
+async function renew(issuer: Issuer, refreshToken: string, credential: Credential): Promise<void> {
+  try {
+    const grant = await refresh(issuer, refreshToken)
+    credential.renew(grant.token, grant.refreshToken)
+  } catch (fault) {
+    if (fault instanceof IssuerRefusal) credential.forget(SIGN_IN_EXPIRED)
+    throw fault
   }
 }
 
@@ -84,6 +102,7 @@ async function exchange(issuer: Issuer, fields: Record<string, string>): Promise
     method: 'POST',
     body: new URLSearchParams({ ...fields, client_id: issuer.clientId }),
   })
+  if (response.status >= 500) throw new Error(`The issuer answered ${response.status}. Please try again.`)
   const answer = (await response.json()) as {
     id_token?: string
     refresh_token?: string
@@ -91,7 +110,7 @@ async function exchange(issuer: Issuer, fields: Record<string, string>): Promise
     error_description?: string
   }
   if (answer.id_token === undefined) {
-    throw new Error(answer.error_description ?? answer.error ?? 'The issuer gave no token.')
+    throw new IssuerRefusal(answer.error_description ?? answer.error ?? 'The issuer gave no token.')
   }
   // Made out to this page (`aud`), which is what the hub wants to see; an access token need not be.
   return { token: answer.id_token, refreshToken: answer.refresh_token ?? fields.refresh_token ?? null }

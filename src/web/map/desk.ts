@@ -6,7 +6,7 @@ import { signal } from '@preact/signals'
 import type { DeviceView } from '../../client/browser.ts'
 import { type Api, createApi } from '../hub/api.ts'
 import type { Credential } from '../hub/credential.ts'
-import { freshTokenOf } from '../hub/openid.ts'
+import { freshTokenOf, SIGN_IN_EXPIRED } from '../hub/openid.ts'
 import type { Session, Setup, Track } from '../hub/shapes.ts'
 import { bytesOf, colorOf } from '../look/colors.ts'
 import type { Theme } from '../look/theme.ts'
@@ -59,7 +59,7 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
     onRefused: (why) =>
       credential.forget(
         why === 'expired'
-          ? 'Your sign-in has expired. Please sign in again.'
+          ? SIGN_IN_EXPIRED
           : 'This link or token is not good any more: it was ended, or it has expired.',
       ),
   })

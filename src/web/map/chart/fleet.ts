@@ -101,6 +101,8 @@ export function createFleet(options: FleetOptions) {
     looks[one.slot] = null
     idOf[one.slot] = undefined
     shown.delete(deviceId)
+    // Nobody knows which stretches were its own, and where it went is not to be seen any more.
+    trails.clear()
   }
 
   function dress(device: DeviceView, slot: number): void {
