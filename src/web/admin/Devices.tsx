@@ -5,7 +5,7 @@ import { useAsk } from '../hub/useAsk.ts'
 import { Dialog } from '../look/Dialog.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { ageWords } from '../look/words.ts'
-import { DeviceForm } from '../map/dialogs/DeviceForm.tsx'
+import { EditDevice } from '../map/dialogs/EditDevice.tsx'
 import { orderedDevices } from '../map/order.ts'
 import type { Office } from './office.ts'
 import { Scroller } from './Scroller.tsx'
@@ -61,7 +61,7 @@ export function Devices({ office, isDark }: { office: Office; isDark: boolean })
         </button>
       )}
       {asked?.act === 'edit' && (
-        <Edit office={office} device={asked.device} isDark={isDark} onClose={() => setAsked(null)} />
+        <EditDevice api={office.api} device={asked.device} isDark={isDark} onClose={() => setAsked(null)} />
       )}
       {asked?.act === 'remove' && (
         <Removal office={office} device={asked.device} onClose={() => setAsked(null)} />
@@ -130,37 +130,6 @@ function seenWords({ online, lastSeenMs, last }: DeviceView, nowMs: number, isHe
   if (online && isHearing) return 'now'
   const seenMs = Math.max(lastSeenMs ?? 0, last?.recordedMs ?? 0)
   return seenMs === 0 ? 'never' : `${ageWords(nowMs - seenMs)} ago`
-}
-
-function Edit({
-  office,
-  device,
-  isDark,
-  onClose,
-}: {
-  office: Office
-  device: DeviceView
-  isDark: boolean
-  onClose: () => void
-}) {
-  const { isBusy, problem, ask } = useAsk()
-  return (
-    <Dialog title="Edit device" onClose={onClose}>
-      <DeviceForm
-        initial={{ name: device.name, color: device.color }}
-        isDark={isDark}
-        isBusy={isBusy}
-        problem={problem}
-        words="Save"
-        onSubmit={(fields) =>
-          ask(async () => {
-            await office.api.send('PATCH', `/v1/devices/${device.deviceId}`, fields)
-            onClose()
-          })
-        }
-      />
-    </Dialog>
-  )
 }
 
 function Removal({ office, device, onClose }: { office: Office; device: DeviceView; onClose: () => void }) {

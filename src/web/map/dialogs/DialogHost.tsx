@@ -16,7 +16,14 @@ export function DialogHost({ desk }: { desk: Desk }) {
     case 'shares':
       return <Shares desk={desk} />
     case 'edit':
-      return device === undefined ? null : <EditDevice desk={desk} device={device} />
+      return device === undefined ? null : (
+        <EditDevice
+          api={desk.api}
+          device={device}
+          isDark={desk.theme.isDark.value}
+          onClose={() => (desk.dialog.value = null)}
+        />
+      )
     case 'pair':
       return device === undefined ? null : <PairAgain desk={desk} device={device} />
     case 'remove':
