@@ -74,7 +74,7 @@ export interface Device {
   isGone: boolean
   lastSeenMs: number | null
   /** Written over with every newer point: whoever wants to keep the values copies them. */
-  newest: { session: Pick<Session, 'startedMs' | 'status'>; values: Float64Array } | null
+  newest: { session: Pick<Session, 'id' | 'startedMs' | 'status'>; values: Float64Array } | null
   readonly book: SessionBook
   readonly frames: Bucket
   readonly points: Bucket
@@ -157,9 +157,10 @@ export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLi
 }
 
 /** As it is in the book, or when it is too old to be among the recent ones, as it was read. */
-function sessionOfNewest({ newest, sessions }: KnownDevice): Pick<Session, 'startedMs' | 'status'> {
+function sessionOfNewest({ newest, sessions }: KnownDevice): Pick<Session, 'id' | 'startedMs' | 'status'> {
   const { sessionId, sessionMs, sessionStatus } = newest!
-  return sessions.find(({ id }) => id === sessionId) ?? { startedMs: sessionMs, status: sessionStatus }
+  const found = sessions.find(({ id }) => id === sessionId)
+  return found ?? { id: sessionId, startedMs: sessionMs, status: sessionStatus }
 }
 
 /** A connection of the device is accepted: a new epoch (D10). */
@@ -178,6 +179,8 @@ export function nextPosition(device: Device): Position {
 
 export function recordOf(device: Device): DeviceRecord {
   const { newest } = device
+  // Two of the book may have turned out to be one: how it goes on, only the one knows that stayed.
+  const stayed = newest && device.book.sessions.find(({ id }) => id !== 0 && id === newest.session.id)
   return {
     deviceId: device.id,
     userId: device.userId,
@@ -187,8 +190,8 @@ export function recordOf(device: Device): DeviceRecord {
     epoch: device.epoch,
     n: device.n,
     last: newest && {
-      sessionMs: newest.session.startedMs,
-      sessionStatus: newest.session.status,
+      sessionMs: (stayed ?? newest.session).startedMs,
+      sessionStatus: (stayed ?? newest.session).status,
       values: newest.values.slice(),
     },
   }

@@ -394,6 +394,18 @@ describe('a device as viewers see it when the hub begins anew', () => {
     expect(recordOf(device).last).toMatchObject({ sessionMs: NOW_MS - HOUR_MS, sessionStatus: 'paused' })
   })
 
+  test('has the session that stayed, when that of its newest point turned out to be the same', () => {
+    const startedMs = NOW_MS - HOUR_MS
+    const known = storedSession({ id: 4, startedMs, automatic: true, isLastKnown: false })
+    const device = newDevice({ sessions: [known] })
+    const kept = send(device, [NOW_MS - 1], null)
+    // The store has points in between that nobody here has seen, so that both are one.
+    confirm(kept.sessionOf[0]!, { ...known }, 0)
+    expect(device.book.sessions).toEqual([known])
+    keepSessionOp(device, sessionFrame(2, startedMs, END, NOW_MS), NOW_MS)
+    expect(recordOf(device).last).toMatchObject({ sessionMs: startedMs, sessionStatus: 'ended' })
+  })
+
   test('has it as it was read, when it is not among them', () => {
     const device = newDevice({ newest, sessions: [storedSession({ id: 9, startedMs: NOW_MS })] })
     expect(recordOf(device).last).toMatchObject({ sessionMs: NOW_MS - HOUR_MS, sessionStatus: 'ended' })
