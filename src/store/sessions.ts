@@ -85,23 +85,25 @@ select g.i, g.automatic and (k.is_new or exists (select from automatic_sessions 
          as automatic, k.is_new, ${COLUMNS('k')}
 from kept k join given g using (device_id, started_at)`
 
+/** Only what no device has claimed moves. Another session may start at that very moment; then it keeps its own start. */
+const IS_MOVED = `(
+  g.started_at < s.started_at
+  and exists (select from automatic_sessions a where a.session_id = s.id)
+  and not exists (select from sessions o where o.device_id = s.device_id and o.started_at = g.started_at))`
+
+/** What has moved has been active since its new start, so a device that claims it may have paused it before the old one. */
+const DECIDED_AT = `case when ${IS_MOVED} then g.started_at else s.updated_at end`
+
 const CHANGE = `
 with ${GIVEN},
 kept as (
   update sessions s set
-    -- Another session may have started at that very moment; then this one keeps its own start.
-    started_at = case when g.started_at < s.started_at
-                       and (g.automatic or exists (select from automatic_sessions a where a.session_id = s.id))
-                       and not exists (select from sessions o
-                                       where o.device_id = s.device_id and o.started_at = g.started_at)
-                      then g.started_at else s.started_at end,
-    status = case when s.status <> 'ended' and g.updated_at > s.updated_at then g.status else s.status end,
+    started_at = case when ${IS_MOVED} then g.started_at else s.started_at end,
+    status = case when s.status <> 'ended' and g.updated_at > ${DECIDED_AT} then g.status else s.status end,
     ended_at = case when s.status = 'ended' then greatest(s.ended_at, g.last_at)
-                    when g.status = 'ended' and g.updated_at > s.updated_at then g.ended_at end,
+                    when g.status = 'ended' and g.updated_at > ${DECIDED_AT} then g.ended_at end,
     updated_at = case when s.status = 'ended' then s.updated_at
-                      -- An earlier start of what is still active is when it became so.
-                      when g.automatic and g.started_at < s.started_at then g.updated_at
-                      else greatest(s.updated_at, g.updated_at) end
+                      else greatest(${DECIDED_AT}, g.updated_at) end
   from given g
   where s.id = g.id and s.device_id = g.device_id
   returning s.*, g.i, g.automatic
@@ -109,7 +111,9 @@ kept as (
 claimed as (
   delete from automatic_sessions a using given g where a.session_id = g.id and not g.automatic
 )
-select k.i, k.automatic, ${COLUMNS('k')} from kept k`
+select k.i, k.automatic and exists (select from automatic_sessions a where a.session_id = k.id) as automatic,
+       ${COLUMNS('k')}
+from kept k`
 
 /**
  * Writes what the store has yet to learn of these sessions and tells them what it found. Afterwards each has

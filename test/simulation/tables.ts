@@ -194,22 +194,21 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
       return row === undefined || row.deviceId !== g.deviceId ? [] : [{ g, row }]
     })
     const moving = found.filter(({ g, row }) => {
-      const mayMove = g.startedMs < row.startedMs && (g.automatic || automatic.has(row.id))
+      const mayMove = g.startedMs < row.startedMs && automatic.has(row.id)
       return mayMove && startedAt(row.deviceId, g.startedMs) === undefined
     })
     if (moving.some(({ g }) => isPoisonStart(g.startedMs))) throw new StoreError(BAD_TIME)
     const places = new Set(moving.map(({ g }) => `${g.deviceId} ${g.startedMs}`))
     if (places.size < moving.length) throw new StoreError(UNIQUE)
-    for (const { g, row } of found) {
-      const isEarlierStart = g.automatic && g.startedMs < row.startedMs
-      decide(row, g, isEarlierStart ? g.statusUs : Math.max(row.statusUs, g.statusUs))
-    }
     for (const { g, row } of moving) {
       row.startedMs = g.startedMs
       row.starts.add(g.startedMs)
+      if (row.status !== 'ended') row.statusUs = g.startedMs * 1000
     }
+    for (const { g, row } of found) decide(row, g, Math.max(row.statusUs, g.statusUs))
+    const isAutomatic = new Map(found.map(({ g, row }) => [g, g.automatic && automatic.has(row.id)]))
     for (const { g, row } of found) if (!g.automatic) automatic.delete(row.id)
-    return result(found.map(({ g, row }) => shown(row, g.i, g.automatic)))
+    return result(found.map(({ g, row }) => shown(row, g.i, isAutomatic.get(g)!)))
   }
 
   /** The later op wins, *ended* is final, and the end of what has ended is moved by points alone. */

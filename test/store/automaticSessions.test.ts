@@ -124,6 +124,29 @@ describeOnEachStore('an automatic session', (on) => {
       }),
   )
 
+  test('keeps the start that its device has named when a hub that does not know that learns of an older point', () =>
+    writingTo(on.store, async (writing) => {
+      const device = await on.addDevice()
+      await writing.send(device, [T]).stored
+      await writing.sendOp(forgotten(device), T, PAUSE, T + 1_000).stored
+      await writing.send(device, [T - 2_000]).stored
+      // It has been paused since then, so that an op from before decides nothing.
+      await writing.sendOp(forgotten(device), T, END, T - 1_000).stored
+      const claimed = { automatic: false, startedMs: T, status: 'paused' }
+      expect(await stored(device)).toMatchObject([claimed])
+    }))
+
+  test('begins earlier and is claimed and paused before its old start in one batch', () =>
+    writingTo(on.store, async (writing) => {
+      const device = await on.addDevice()
+      await writing.send(device, [T]).stored
+      writing.send(device, [T - 2_000])
+      await writing.sendOp(device, T - 2_000, PAUSE, T - 1_000).stored
+      expect(await stored(device)).toMatchObject([
+        { automatic: false, startedMs: T - 2_000, status: 'paused' },
+      ])
+    }))
+
   test('is claimed in the batch that makes it', () =>
     writingTo(on.store, async (writing) => {
       const device = await on.addDevice()
