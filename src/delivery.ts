@@ -1,7 +1,7 @@
 /** What happens once a batch is stored: ACKs, and everything that viewers learn only after the commit. */
 import { LRUCache } from 'lru-cache'
 import type { Backlog } from './core/backlog.ts'
-import { type Bucket, createBucket } from './core/bucket.ts'
+import { type Bucket, createBucket, take } from './core/bucket.ts'
 import { type Device, nextPosition, type Span } from './core/device.ts'
 import type { Fleet } from './core/fleet.ts'
 import type { Session } from './core/sessions.ts'
@@ -89,7 +89,7 @@ export function createDelivery(options: DeliveryOptions) {
       suspects.set(deviceId, bucket)
       backlog.suspect(deviceId, true)
     }
-    if (!bucket.take(rows, now())) {
+    if (!take(bucket, rows, now())) {
       metrics.counts.limitsExceeded += 1
       devices.closeDevice(deviceId, CLOSE.limit)
     }

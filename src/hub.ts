@@ -9,7 +9,7 @@ import { createChanges } from './changes.ts'
 import type { Config } from './config.ts'
 import { createBacklog } from './core/backlog.ts'
 import { blame } from './core/blame.ts'
-import { createCredit } from './core/credit.ts'
+import { createCredit, openWindow } from './core/credit.ts'
 import type { Device } from './core/device.ts'
 import { createDoor } from './core/door.ts'
 import { createFleet } from './core/fleet.ts'
@@ -170,7 +170,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   })
   const audience = createAudience(server, counts)
   const lastErrors = createLastErrors(limits, now)
-  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
+  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, metrics.counts, elapsed)
   const oidc = config.oidc && createOidc({ ...config.oidc, limits, fetch, onAway: onIssuerAway, elapsed })
   const identify = createIdentity({ tokens, oidc, directory, now })
   const onLogin = (userId: number) => lastLogin.note(userId, now())
@@ -193,7 +193,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   })
   const devices = createDeviceSocket({
     limits,
-    credit,
+    openWindow: () => openWindow(credit),
     backlog,
     deadlines,
     counts,

@@ -12,99 +12,107 @@ export interface CreditLimits {
   windowPointsMax: number
 }
 
-export type Credit = ReturnType<typeof createCredit>
-export type Window = NonNullable<ReturnType<Credit['open']>>
+/** What all windows share. */
+export interface Credit {
+  readonly limits: CreditLimits
+  /** Everything that devices may still send and everything they sent that is not settled. */
+  heldPoints: number
+  openWindows: number
+}
 
-export function createCredit(limits: CreditLimits) {
+/**
+ * What one connection may have in flight. Its costs are sums since it opened, because a device may use what an earlier
+ * ACK granted while a later one is on its way to it.
+ */
+export interface Window {
+  readonly credit: Credit
+  isOpen: boolean
+  lastSeq: number
+  /** The seq that an ACK may name. */
+  settledSeq: number
+  /** Sent by the device, settled by the hub, granted in all. */
+  sent: number
+  settled: number
+  granted: number
+  /** Of the credit, by this window. */
+  held: number
+}
+
+export function createCredit(limits: CreditLimits): Credit {
+  return { limits, heldPoints: 0, openWindows: 0 }
+}
+
+/** A window for a new connection, or null when no credit is left. */
+export function openWindow(credit: Credit): Window | null {
+  const { devicesMax, batchPointsMax, backlogPointsMax } = credit.limits
+  if (credit.openWindows >= devicesMax || credit.heldPoints + batchPointsMax > backlogPointsMax) return null
+  credit.openWindows += 1
+  const window: Window = {
+    credit,
+    isOpen: true,
+    lastSeq: 0,
+    settledSeq: 0,
+    sent: 0,
+    settled: 0,
+    granted: 0,
+    held: 0,
+  }
+  hold(window)
+  grantMore(window)
+  return window
+}
+
+export function unsettledPoints({ sent, settled }: Window): number {
+  return sent - settled
+}
+
+/** What the device may have unacknowledged from now on. */
+export function windowPoints({ granted, settled }: Window): number {
+  return granted - settled
+}
+
+/** A frame arrives. */
+export function acceptFrame(window: Window, seq: number, cost: number): 'kept' | 'sequence' | 'limit' {
+  if (seq <= window.lastSeq) return 'sequence'
+  if (window.sent + cost > window.granted) return 'limit'
+  window.lastSeq = seq
+  window.sent += cost
+  return 'kept'
+}
+
+/** A frame is committed or listed as rejected. Frames are settled in the order they were accepted. */
+export function settleFrame(window: Window, seq: number, cost: number): void {
+  window.settledSeq = seq
+  window.settled += cost
+  hold(window)
+}
+
+/** Raises the window as far as the credit allows; to be announced with the next ACK. */
+export function grantMore(window: Window): void {
+  if (!window.isOpen) return
+  const { limits, heldPoints, openWindows } = window.credit
   const { backlogPointsMax, devicesMax, batchPointsMax, windowPointsMax } = limits
-  // Everything that devices may still send and everything they sent that is not settled.
-  let heldPoints = 0
-  let openWindows = 0
-  return {
-    open,
-    get heldPoints() {
-      return heldPoints
-    },
-    get openWindows() {
-      return openWindows
-    },
-  }
+  const reserved = Math.max(0, devicesMax - openWindows) * batchPointsMax
+  // Half of what is free, so that many greedy devices share instead of the first taking all.
+  const share = Math.max(0, backlogPointsMax - reserved - heldPoints) >> 1
+  const points = Math.max(batchPointsMax, Math.min(windowPointsMax, windowPoints(window) + share))
+  window.granted = Math.max(window.granted, window.settled + points)
+  hold(window)
+}
 
-  /** A window for a new connection, or null when no credit is left. */
-  function open() {
-    if (openWindows >= devicesMax || heldPoints + batchPointsMax > backlogPointsMax) return null
-    openWindows += 1
-    let lastSeq = 0
-    // Costs since the connection opened: sent by the device, settled by the hub, granted in all. Absolute
-    // sums, because a device may use what an earlier ACK granted while a later one is on its way to it.
-    let sent = 0
-    let settled = 0
-    let granted = 0
-    let settledSeq = 0
-    let isOpen = true
-    let held = 0
-    hold()
-    grant()
-    return {
-      accept,
-      settle,
-      grant,
-      close,
-      /** The seq that an ACK may name. */
-      get settledSeq() {
-        return settledSeq
-      },
-      get unsettledPoints() {
-        return sent - settled
-      },
-      /** What the device may have unacknowledged from now on. */
-      get windowPoints() {
-        return granted - settled
-      },
-    }
+/** The connection is gone: what it did not send is free again; what it sent is held until settled. */
+export function closeWindow(window: Window): void {
+  if (!window.isOpen) return
+  window.isOpen = false
+  window.credit.openWindows -= 1
+  window.granted = window.sent
+  hold(window)
+}
 
-    /** A frame arrives. */
-    function accept(seq: number, cost: number): 'kept' | 'sequence' | 'limit' {
-      if (seq <= lastSeq) return 'sequence'
-      if (sent + cost > granted) return 'limit'
-      lastSeq = seq
-      sent += cost
-      return 'kept'
-    }
-
-    /** A frame is committed or listed as rejected. Frames are settled in the order they were accepted. */
-    function settle(seq: number, cost: number): void {
-      settledSeq = seq
-      settled += cost
-      hold()
-    }
-
-    /** Raises the window as far as the pool allows; to be announced with the next ACK. */
-    function grant(): void {
-      if (!isOpen) return
-      const windowNow = granted - settled
-      const reserved = Math.max(0, devicesMax - openWindows) * batchPointsMax
-      // Half of what is free, so that many greedy devices share instead of the first taking all.
-      const share = Math.max(0, backlogPointsMax - reserved - heldPoints) >> 1
-      const window = Math.max(batchPointsMax, Math.min(windowPointsMax, windowNow + share))
-      granted = Math.max(granted, settled + window)
-      hold()
-    }
-
-    /** Counts what is held, which for an open connection includes the least that it may always be granted. */
-    function hold(): void {
-      const now = isOpen ? Math.max(batchPointsMax, granted - settled) : granted - settled
-      heldPoints += now - held
-      held = now
-    }
-
-    /** The connection is gone: what it did not send is free again; what it sent is held until settled. */
-    function close(): void {
-      if (!isOpen) return
-      isOpen = false
-      openWindows -= 1
-      granted = sent
-      hold()
-    }
-  }
+/** Counts what is held, which for an open connection includes the least that it may always be granted. */
+function hold(window: Window): void {
+  const { credit, isOpen } = window
+  const points = isOpen ? Math.max(credit.limits.batchPointsMax, windowPoints(window)) : windowPoints(window)
+  credit.heldPoints += points - window.held
+  window.held = points
 }

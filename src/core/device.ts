@@ -25,7 +25,7 @@ import {
   type SessionStatus,
   WHOLE_FRAME,
 } from '../protocol/messages.ts'
-import { type Bucket, createBucket } from './bucket.ts'
+import { type Bucket, createBucket, isEmpty, take } from './bucket.ts'
 import {
   applyOp,
   createSessionBook,
@@ -200,7 +200,7 @@ export function recordOf(device: Device): DeviceRecord {
 /** Whether the device may send this frame at all; false → 4429. */
 export function isWithinRates(device: Device, points: number, nowMs: number): boolean {
   return (
-    !device.newSessions.isEmpty(nowMs) && device.frames.take(1, nowMs) && device.points.take(points, nowMs)
+    !isEmpty(device.newSessions, nowMs) && take(device.frames, 1, nowMs) && take(device.points, points, nowMs)
   )
 }
 
@@ -415,5 +415,5 @@ function finish(device: Device, kept: Kept, nowMs: number): void {
     session.isCounted = true
     made += 1
   }
-  if (made > 0) device.newSessions.take(made, nowMs)
+  if (made > 0) take(device.newSessions, made, nowMs)
 }

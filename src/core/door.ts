@@ -3,7 +3,7 @@
  * without having said who they are. It counts and judges; it knows no socket and reads no clock.
  */
 import { LRUCache } from 'lru-cache'
-import { type Bucket, createBucket } from './bucket.ts'
+import { type Bucket, createBucket, take } from './bucket.ts'
 
 export interface DoorLimits {
   /** Sockets without a WELCOME, in all and of one address. */
@@ -25,9 +25,12 @@ export type Refusal = 'crowded' | 'addressFull' | 'addressWaiting' | 'addressRat
 
 /** A socket from its opening to its close. */
 export interface Pass {
-  /** It has had its WELCOME. */
-  admit: () => void
-  close: () => void
+  /** null: not counted by address. */
+  readonly block: string | null
+  readonly neighbour: Neighbour | null
+  /** It has not had its WELCOME. */
+  isWaiting: boolean
+  isOpen: boolean
 }
 
 interface Neighbour {
@@ -49,6 +52,8 @@ export function createDoor(limits: DoorLimits) {
   return {
     refusal,
     open,
+    admit,
+    close,
     mayConnect,
     mayRequest,
     /** Sockets without a WELCOME. */
@@ -67,13 +72,11 @@ export function createDoor(limits: DoorLimits) {
     const neighbour = find(block)
     if (neighbour.open >= limits.socketsPerAddressMax) return 'addressFull'
     if (neighbour.waiting >= limits.waitingPerAddressMax) return 'addressWaiting'
-    return neighbour.sockets.take(1, nowMs) ? null : 'addressRate'
+    return take(neighbour.sockets, 1, nowMs) ? null : 'addressRate'
   }
 
   function open(block: string | null): Pass {
     const neighbour = block === null ? null : find(block)
-    let isWaiting = true
-    let isOpen = true
     waiting += 1
     if (neighbour !== null) {
       neighbour.open += 1
@@ -81,34 +84,36 @@ export function createDoor(limits: DoorLimits) {
       remembered.delete(block!)
       present.set(block!, neighbour)
     }
-    return { admit, close }
+    return { block, neighbour, isWaiting: true, isOpen: true }
+  }
 
-    function admit(): void {
-      if (!isWaiting) return
-      isWaiting = false
-      waiting -= 1
-      if (neighbour !== null) neighbour.waiting -= 1
-    }
+  /** It has had its WELCOME. */
+  function admit(pass: Pass): void {
+    if (!pass.isWaiting) return
+    pass.isWaiting = false
+    waiting -= 1
+    if (pass.neighbour !== null) pass.neighbour.waiting -= 1
+  }
 
-    function close(): void {
-      if (!isOpen) return
-      isOpen = false
-      admit()
-      if (neighbour === null) return
-      neighbour.open -= 1
-      if (neighbour.open > 0) return
-      present.delete(block!)
-      remembered.set(block!, neighbour)
-    }
+  function close(pass: Pass): void {
+    if (!pass.isOpen) return
+    pass.isOpen = false
+    admit(pass)
+    const { block, neighbour } = pass
+    if (neighbour === null) return
+    neighbour.open -= 1
+    if (neighbour.open > 0) return
+    present.delete(block!)
+    remembered.set(block!, neighbour)
   }
 
   /** A connection has come that may become anything; false: there were too many from this address. */
   function mayConnect(block: string | null, nowMs: number): boolean {
-    return block === null || find(block).connections.take(1, nowMs)
+    return block === null || take(find(block).connections, 1, nowMs)
   }
 
   function mayRequest(block: string | null, nowMs: number): boolean {
-    return block === null || find(block).requests.take(1, nowMs)
+    return block === null || take(find(block).requests, 1, nowMs)
   }
 
   function find(block: string): Neighbour {

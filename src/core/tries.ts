@@ -1,6 +1,6 @@
 /** How often something that could be guessed may be tried, from one place and from everywhere. It reads no clock. */
 import { LRUCache } from 'lru-cache'
-import { type Bucket, createBucket } from './bucket.ts'
+import { type Bucket, createBucket, take as takeFrom } from './bucket.ts'
 
 export interface TriesLimits {
   perMin: number
@@ -22,8 +22,8 @@ export function createTries(limits: TriesLimits) {
   /** `network` is what the limit counts by: see addresses.ts. */
   function take(network: string, nowMs: number): Try {
     // Its own limit first: one place that tries too often takes nothing from the others.
-    if (!bucketOf(network).take(1, nowMs)) return 'network'
-    return inAll.take(1, nowMs) ? 'taken' : 'all'
+    if (!takeFrom(bucketOf(network), 1, nowMs)) return 'network'
+    return takeFrom(inAll, 1, nowMs) ? 'taken' : 'all'
   }
 
   function bucketOf(network: string): Bucket {

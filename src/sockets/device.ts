@@ -3,7 +3,16 @@
  * how points are stored; it is told when they are, and that is the only moment it acknowledges anything.
  */
 import type { Backlog, Entry } from '../core/backlog.ts'
-import type { Credit } from '../core/credit.ts'
+import { take } from '../core/bucket.ts'
+import {
+  acceptFrame,
+  closeWindow,
+  grantMore,
+  settleFrame,
+  unsettledPoints,
+  type Window,
+  windowPoints,
+} from '../core/credit.ts'
 import {
   comeOnline,
   type Device,
@@ -59,7 +68,8 @@ export interface DeviceSocketOptions {
       closeTimeoutMs: number
       reconnectSpreadMs: number
     }
-  credit: Credit
+  /** The window of a new connection; null when no credit is left. */
+  openWindow: () => Window | null
   backlog: Backlog<DeviceLink>
   deadlines: HelloDeadlines
   counts: Counts
@@ -97,7 +107,7 @@ const REASON_COUNTS = {
 } as const
 
 export function createDeviceSocket(options: DeviceSocketOptions) {
-  const { limits, credit, backlog, counts, lastErrors, now } = options
+  const { limits, backlog, counts, lastErrors, now } = options
   const links = new Set<DeviceLink>()
   /** The socket of each device (D10). */
   const linkOf = new Map<number, DeviceLink>()
@@ -137,13 +147,9 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   }
 
   function open(peer: Peer): DeviceLink {
-    const hello = options.deadlines.await(() => {
-      counts.helloTimeouts += 1
-      peer.end(CLOSE.helloTimeout)
-    })
     const link: DeviceLink = {
       peer,
-      hello,
+      hello: options.deadlines.await(peer),
       device: null,
       keyHash: '',
       window: null,
@@ -173,7 +179,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       })
       return
     }
-    if (frame.type !== TYPE.points && frame.type !== TYPE.session && !link.device.frames.take(1, now())) {
+    if (frame.type !== TYPE.points && frame.type !== TYPE.session && !take(link.device.frames, 1, now())) {
       counts.limitsExceeded += 1
       counts.deviceRatesExceeded += 1
       return link.peer.end(CLOSE.limit)
@@ -208,7 +214,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       return options.release(device)
     }
     // What earlier connections left behind counts too, or reconnecting would be a way around the window.
-    const window = device.pendingPoints > limits.windowPointsMax ? null : credit.open()
+    const window = device.pendingPoints > limits.windowPointsMax ? null : options.openWindow()
     if (window === null) {
       link.peer.end(CLOSE.unavailable)
       return options.release(device)
@@ -226,7 +232,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     link.peer.send(
       encodeDeviceWelcome({
         deviceId: device.id,
-        windowPoints: window.windowPoints,
+        windowPoints: windowPoints(window),
         batchPointsMax: limits.batchPointsMax,
         frameBytesMax: limits.deviceFrameBytesMax,
         serverNowMs: now(),
@@ -292,7 +298,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     nowMs: number,
   ): boolean {
     if (!link.peer.isOpen) return false
-    const verdict = link.window!.accept(seq, cost)
+    const verdict = acceptFrame(link.window!, seq, cost)
     if (verdict === 'sequence') {
       lastErrors.note(device.id, CLOSE.sequence.reason)
       link.peer.end(CLOSE.sequence)
@@ -305,7 +311,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       link.peer.end(CLOSE.limit)
       lastErrors.note(device.id, CLOSE.limit.reason)
       // Accepted by the window but not kept: it must not stay held.
-      if (verdict === 'kept') link.window!.settle(seq, cost)
+      if (verdict === 'kept') settleFrame(link.window!, seq, cost)
       return false
     }
     return true
@@ -342,7 +348,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
       const rejection = kept.rejected.at(-1)
       if (rejection !== undefined) lastErrors.noteRejected(device.id, rejection[2])
       if (link === null) continue
-      link.window!.settle(seq, cost)
+      settleFrame(link.window!, seq, cost)
       if (link.peer.isOpen) counts.framesAcknowledged += 1
       const receivedMs = link.receivedMs.shift()!
       const rejected = rejectedOf.get(link)
@@ -359,19 +365,19 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   function acknowledge(link: DeviceLink, rejected: Rejected[]): void {
     const window = link.window!
     if (!link.peer.isOpen) return
-    window.grant()
+    grantMore(window)
     // Before the ACK that covers their frames, in ACKs that cover nothing new (D4).
     while (rejected.length > REJECTED_PER_ACK_MAX) {
       sendAck(link, link.ackedSeq, rejected.splice(0, REJECTED_PER_ACK_MAX))
     }
     link.ackedSeq = window.settledSeq
     sendAck(link, link.ackedSeq, rejected)
-    if (link.isLeaving && window.unsettledPoints === 0) link.peer.end(CLOSE.normal)
+    if (link.isLeaving && unsettledPoints(window) === 0) link.peer.end(CLOSE.normal)
   }
 
   function sendAck(link: DeviceLink, seq: number, rejected: Rejected[]): void {
     counts.acksSent += 1
-    const isSent = link.peer.send(encodeAck(seq, link.window!.windowPoints, rejected))
+    const isSent = link.peer.send(encodeAck(seq, windowPoints(link.window!), rejected))
     // The device does not read. It will send everything again that it has no ACK for.
     if (!isSent) link.peer.end(CLOSE.unavailable)
   }
@@ -380,7 +386,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
   function leave(link: DeviceLink): void {
     if (link.isLeaving) return
     link.isLeaving = true
-    if (link.window!.unsettledPoints === 0) return link.peer.end(CLOSE.normal)
+    if (unsettledPoints(link.window!) === 0) return link.peer.end(CLOSE.normal)
     setTimeout(() => link.peer.end(CLOSE.normal), limits.closeTimeoutMs)
   }
 
@@ -390,7 +396,7 @@ export function createDeviceSocket(options: DeviceSocketOptions) {
     link.release()
     const { device, window } = link
     if (device === null) return
-    window!.close()
+    closeWindow(window!)
     if (linkOf.get(device.id) !== link) return
     linkOf.delete(device.id)
     device.online = false

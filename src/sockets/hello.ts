@@ -2,20 +2,28 @@
  * The deadline of HELLO. A peer that drips bytes keeps the server's own timer alive for ever, so this one counts
  * from the open socket, whatever arrives.
  */
+import type { Counts } from '../metrics.ts'
+import { CLOSE } from '../protocol/closes.ts'
+import type { Peer } from './peer.ts'
+
 export interface Waiting {
+  peer: Peer
   openedMs: number
   /** HELLO has come, or the socket is gone. */
   isDone: boolean
-  expire: () => void
 }
 
-export function createHelloDeadlines(helloTimeoutMs: number, now: () => number) {
+export function createHelloDeadlines(
+  helloTimeoutMs: number,
+  counts: Pick<Counts, 'helloTimeouts'>,
+  now: () => number,
+) {
   // In the order they opened, so the first is always the next to expire.
   let waiting: Waiting[] = []
   return { await: wait, check }
 
-  function wait(expire: () => void): Waiting {
-    const entry = { openedMs: now(), isDone: false, expire }
+  function wait(peer: Peer): Waiting {
+    const entry = { peer, openedMs: now(), isDone: false }
     waiting.push(entry)
     return entry
   }
@@ -27,10 +35,15 @@ export function createHelloDeadlines(helloTimeoutMs: number, now: () => number) 
     while (done < waiting.length) {
       const entry = waiting[done]!
       if (!entry.isDone && entry.openedMs > dueMs) break
-      if (!entry.isDone) entry.expire()
+      if (!entry.isDone) expire(entry)
       done += 1
     }
     if (done > 0) waiting = waiting.slice(done)
+  }
+
+  function expire({ peer }: Waiting): void {
+    counts.helloTimeouts += 1
+    peer.end(CLOSE.helloTimeout)
   }
 }
 

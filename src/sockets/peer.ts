@@ -3,6 +3,7 @@
  * so everything goes through here and does nothing when it is too late.
  */
 import type { WebSocket } from 'uWebSockets.js'
+import type { Door, Pass } from '../core/door.ts'
 import type { Close } from '../protocol/closes.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { encodeError } from '../protocol/encode.ts'
@@ -23,49 +24,55 @@ export interface Peer {
   leave: (topic: string) => void
 }
 
-/** What uWebSockets.js carries for each socket. */
-export interface Seat<State> {
-  peer: Peer
-  state: State
-  /** The socket has closed; called once by the server. */
-  markClosed: () => void
-}
-
 const DROPPED = 2
 
-export function createPeer<State>(
-  ws: WebSocket<{ seat: Seat<State> | null }>,
-  { address, admit }: Pick<Peer, 'address' | 'admit'>,
-) {
-  let isOpen = true
-  return {
-    peer: {
-      get isOpen() {
-        return isOpen
-      },
-      address,
-      admit,
-      send,
-      end,
-      malformed,
-      join: (topic: string) => void (isOpen && ws.subscribe(topic)),
-      leave: (topic: string) => void (isOpen && ws.unsubscribe(topic)),
-    } satisfies Peer,
-    markClosed: () => {
-      isOpen = false
-    },
+/** A class, for there are tens of thousands: closures of its own would cost each idle socket more than all else of it. */
+export class SocketPeer<UserData> implements Peer {
+  readonly address: string
+  readonly #ws: WebSocket<UserData>
+  readonly #door: Door
+  readonly #pass: Pass
+  #isOpen = true
+
+  constructor(ws: WebSocket<UserData>, address: string, door: Door, pass: Pass) {
+    this.address = address
+    this.#ws = ws
+    this.#door = door
+    this.#pass = pass
   }
 
-  function send(frame: Uint8Array): boolean {
-    return isOpen && ws.send(frame, true, false) !== DROPPED
+  get isOpen(): boolean {
+    return this.#isOpen
   }
 
-  function end({ code, reason }: Close): void {
-    if (isOpen) ws.end(code, reason)
+  admit(): void {
+    this.#door.admit(this.#pass)
   }
 
-  function malformed(message: string, ref: number | null): void {
-    send(encodeError(CLOSE.malformed.code, message, ref))
-    end(CLOSE.malformed)
+  /** The socket has closed; called once by the server. */
+  closed(): void {
+    this.#isOpen = false
+    this.#door.close(this.#pass)
+  }
+
+  send(frame: Uint8Array): boolean {
+    return this.#isOpen && this.#ws.send(frame, true, false) !== DROPPED
+  }
+
+  end({ code, reason }: Close): void {
+    if (this.#isOpen) this.#ws.end(code, reason)
+  }
+
+  malformed(message: string, ref: number | null): void {
+    this.send(encodeError(CLOSE.malformed.code, message, ref))
+    this.end(CLOSE.malformed)
+  }
+
+  join(topic: string): void {
+    if (this.#isOpen) this.#ws.subscribe(topic)
+  }
+
+  leave(topic: string): void {
+    if (this.#isOpen) this.#ws.unsubscribe(topic)
   }
 }

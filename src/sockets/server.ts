@@ -5,10 +5,10 @@
 
 import type { HttpRequest, HttpResponse, us_listen_socket, us_socket_context_t } from 'uWebSockets.js'
 import uws from 'uWebSockets.js'
-import type { Door, Pass, Refusal } from '../core/door.ts'
+import type { Door, Refusal } from '../core/door.ts'
 import type { Origins } from '../origins.ts'
 import { CLOSE } from '../protocol/closes.ts'
-import { createPeer, type Peer, type Seat } from './peer.ts'
+import { type Peer, SocketPeer } from './peer.ts'
 import type { Visitor, Visitors } from './visitor.ts'
 
 export interface Route<State> {
@@ -48,10 +48,10 @@ export interface ServerOptions {
 export const RETRY_AFTER_S = 10
 const WEBSOCKET_VERSION = '13'
 
-/** What uWebSockets.js carries for each socket: where it came from until it is open, then its seat. */
+/** What uWebSockets.js carries for each socket: where it comes from until it is open, then its seat. */
 interface Carried<State> {
-  visitor: Visitor
-  seat: (Seat<State> & { pass: Pass }) | null
+  visitor: Visitor | null
+  seat: { peer: SocketPeer<Carried<State>>; state: State } | null
 }
 
 export type Server = ReturnType<typeof createServer>
@@ -88,14 +88,15 @@ export function createServer(options: ServerOptions) {
       upgrade: (res, req, context) => guard(res, () => upgrade(route, res, req, context)),
       open: (ws) => {
         const carried = ws.getUserData()
-        const { address, block } = carried.visitor
+        const { address, block } = carried.visitor!
+        carried.visitor = null
         const pass = door.open(block)
         httpConnections -= 1
-        const { peer, markClosed } = createPeer(ws, { address, admit: pass.admit })
+        const peer = new SocketPeer(ws, address, door, pass)
         attend(peer, () => {
-          carried.seat = { peer, pass, markClosed, state: route.open(peer) }
+          carried.seat = { peer, state: route.open(peer) }
         })
-        if (carried.seat === null) pass.close()
+        if (carried.seat === null) door.close(pass)
       },
       message: (ws, frame, isBinary) => {
         const seat = ws.getUserData().seat
@@ -112,8 +113,7 @@ export function createServer(options: ServerOptions) {
       close: (ws) => {
         const seat = ws.getUserData().seat
         if (seat === null) return
-        seat.markClosed()
-        seat.pass.close()
+        seat.peer.closed()
         attend(seat.peer, () => route.close(seat.state))
       },
     })

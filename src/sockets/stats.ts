@@ -1,7 +1,7 @@
 /** The stats socket (PROTOCOL.md section 4): the hub's figures once a second, for admins. */
 
-import { type Bucket, createBucket } from '../core/bucket.ts'
-import { createLane, type Lane } from '../core/lane.ts'
+import { type Bucket, createBucket, take } from '../core/bucket.ts'
+import * as lanes from '../core/lane.ts'
 import type { Tally } from '../core/tally.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
@@ -19,7 +19,7 @@ import type { Route } from './server.ts'
 export interface Admin extends Renewable {
   hello: Waiting
   frames: Bucket
-  lane: Lane
+  lane: lanes.Lane
 }
 
 export interface StatsSocketOptions {
@@ -86,19 +86,15 @@ export function createStatsSocket(options: StatsSocketOptions) {
   }
 
   function open(peer: Peer): Admin {
-    const hello = options.deadlines.await(() => {
-      counts.helloTimeouts += 1
-      peer.end(CLOSE.helloTimeout)
-    })
     const admin: Admin = {
       peer,
-      hello,
+      hello: options.deadlines.await(peer),
       grant: null,
       release: () => {},
       expiresMs: Number.POSITIVE_INFINITY,
       freshToken: null,
       frames: createBucket(limits.viewerFramesPerS, limits.viewerFramesBurst),
-      lane: createLane(limits),
+      lane: lanes.createLane(),
     }
     admins.add(admin)
     return admin
@@ -107,7 +103,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
   function message(admin: Admin, bytes: ArrayBuffer): void {
     const frame = decodeViewerFrame(bytes)
     const { grant } = admin
-    if (!admin.frames.take(1, now())) {
+    if (!take(admin.frames, 1, now())) {
       counts.limitsExceeded += 1
       counts.viewerRatesExceeded += 1
       return admin.peer.end(CLOSE.limit)
@@ -116,7 +112,7 @@ export function createStatsSocket(options: StatsSocketOptions) {
       admin.hello.isDone = true
       start(admin, welcome(admin, frame.token))
     } else if (grant !== null && frame.type === TYPE.seen) {
-      admin.lane.seen(frame.tick, now())
+      lanes.seen(admin.lane, frame.tick, now(), limits)
     } else if (grant !== null && frame.type === TYPE.ping) {
       admin.peer.send(encodePong(frame.nonce, now()))
     } else if (grant !== null && frame.type === TYPE.auth) {
@@ -175,10 +171,10 @@ export function createStatsSocket(options: StatsSocketOptions) {
     for (const admin of admins) {
       if (admin.grant === null) continue
       if (admin.expiresMs <= nowMs) admin.peer.end(CLOSE.tokenExpired)
-      else if (admin.lane.judge(nowMs) === 'lost') admin.peer.end(CLOSE.slow)
-      else if (admin.lane.isTickDue(nowMs)) {
+      else if (lanes.judge(admin.lane, nowMs, limits) === 'lost') admin.peer.end(CLOSE.slow)
+      else if (lanes.isTickDue(admin.lane, nowMs, limits)) {
         tick += 1
-        admin.lane.ticked(tick, nowMs)
+        lanes.ticked(admin.lane, tick, nowMs)
         admin.peer.send(encodeTick(tick))
       }
     }
@@ -187,7 +183,9 @@ export function createStatsSocket(options: StatsSocketOptions) {
   /** To be called once a second. Whoever is late with SEEN skips this one. */
   function send(): void {
     const nowMs = now()
-    const readers = [...admins].filter(({ grant, lane }) => grant !== null && lane.judge(nowMs) === 'fine')
+    const readers = [...admins].filter(
+      ({ grant, lane }) => grant !== null && lanes.judge(lane, nowMs, limits) === 'fine',
+    )
     if (readers.length === 0) return
     const frame = encodeStats(options.stats())
     for (const admin of readers) admin.peer.send(frame)

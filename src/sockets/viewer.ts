@@ -3,9 +3,9 @@
  * stream; a viewer that answers TICK late is served snapshots until it keeps up again. Whom a device belongs to
  * and what it looks like, it asks.
  */
-import { type Bucket, createBucket } from '../core/bucket.ts'
+import { type Bucket, createBucket, take } from '../core/bucket.ts'
 import type { ViewerGrant } from '../core/grant.ts'
-import { createLane, type Lane } from '../core/lane.ts'
+import * as lanes from '../core/lane.ts'
 import type { Tally } from '../core/tally.ts'
 import type { Counts } from '../metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
@@ -26,14 +26,14 @@ import { expired, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
 import { createRenewal, type Renewable } from './renewal.ts'
 import type { Route } from './server.ts'
-import { createSnapshot, type Snapshot } from './snapshot.ts'
+import * as snapshots from './snapshot.ts'
 
 /** One viewer's socket, from upgrade to close. `grant` is null until WELCOME. */
 export interface Viewer extends Listener, Renewable {
   hello: Waiting
   frames: Bucket
-  lane: Lane
-  snapshot: Snapshot
+  lane: lanes.Lane
+  snapshot: snapshots.Snapshot
   /** Grows with every SUB and RESYNC, so that an answer to an older one is dropped. */
   request: number
   subscription: Subscription | null
@@ -134,17 +134,14 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       peer,
       topics: [],
       changed,
-      hello: options.deadlines.await(() => {
-        counts.helloTimeouts += 1
-        peer.end(CLOSE.helloTimeout)
-      }),
+      hello: options.deadlines.await(peer),
       grant: null,
       release: () => {},
       expiresMs: Number.POSITIVE_INFINITY,
       freshToken: null,
       frames: createBucket(limits.viewerFramesPerS, limits.viewerFramesBurst),
-      lane: createLane(limits),
-      snapshot: createSnapshot(changed, limits.snapBytesMax),
+      lane: lanes.createLane(),
+      snapshot: snapshots.createSnapshot(changed),
       request: 0,
       subscription: null,
       isPreparing: false,
@@ -158,7 +155,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   function message(viewer: Viewer, bytes: ArrayBuffer): void {
     const frame = decodeViewerFrame(bytes)
     if (frame.type === 'malformed') return malformed(viewer, frame.message, frame.ref)
-    if (!viewer.frames.take(1, now())) {
+    if (!take(viewer.frames, 1, now())) {
       counts.limitsExceeded += 1
       counts.viewerRatesExceeded += 1
       return viewer.peer.end(CLOSE.limit)
@@ -276,7 +273,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     const subscription = viewer.subscription!
     const { userIds, deviceIds } = subscription
     audience.leave(viewer)
-    viewer.lane.restart()
+    lanes.restart(viewer.lane)
     viewer.changed.clear()
     // Narrowed, it needs to know first which of the devices the viewer may see; else the audience must hear of
     // changes before the database is asked, or one in between would be lost.
@@ -291,7 +288,10 @@ export function createViewerSocket(options: ViewerSocketOptions) {
       if (found.some(({ isActive }) => !isActive)) found = await find(subscription)
       if (viewer.request !== request || !viewer.peer.isOpen) return false
     }
-    viewer.snapshot.begin(found.filter(({ isActive }) => isActive).map(({ id }) => id))
+    snapshots.begin(
+      viewer.snapshot,
+      found.filter(({ isActive }) => isActive).map(({ id }) => id),
+    )
     return true
   }
 
@@ -309,28 +309,28 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   /** Sends the next part of the snapshot; the one after follows when the TICK behind it is answered (V4). */
   async function pump(viewer: Viewer): Promise<void> {
-    if (viewer.isPreparing || viewer.isPumping || viewer.lane.isLive || !viewer.lane.isClear) return
+    if (viewer.isPreparing || viewer.isPumping || viewer.lane.isLive || !lanes.isClear(viewer.lane)) return
     viewer.isPumping = true
     const { request, snapshot } = viewer
     try {
-      const wasComplete = snapshot.isComplete
-      const ids = snapshot.next()
+      const wasComplete = snapshots.isComplete(snapshot)
+      const ids = snapshots.next(snapshot)
       const describe = await options.describe(ids)
       if (viewer.request !== request || !viewer.peer.isOpen) return
       // From here to the end nothing waits, so no change can slip between the records and the live stream.
       const wanted = describe(ids)
-      const { packed, left } = snapshot.pack(wanted.records)
-      const isShown = wasComplete || (snapshot.isComplete && left.length === 0)
+      const { packed, left } = snapshots.pack(wanted.records, limits.snapBytesMax)
+      const isShown = wasComplete || (snapshots.isComplete(snapshot) && left.length === 0)
       // What changed meanwhile, and was not read: it has to be before the viewer goes live. The same with what was in
       // memory before the read, and is not any more.
-      const { records, unread } = describe(snapshot.rest())
+      const { records, unread } = describe(snapshots.rest(snapshot))
       unread.push(...wanted.unread)
-      if (isShown && viewer.lane.mayReturn && unread.length === 0) {
+      if (isShown && lanes.mayReturn(viewer.lane) && unread.length === 0) {
         finish(viewer, packed, [...left, ...records])
       } else {
         for (const { deviceId } of records) viewer.changed.add(deviceId)
         for (const deviceId of unread) viewer.changed.add(deviceId)
-        snapshot.putBack(left)
+        snapshots.putBack(snapshot, left)
         if (packed.length > 0) sendPart(viewer, packed, false)
       }
       sendTick(viewer)
@@ -346,23 +346,23 @@ export function createViewerSocket(options: ViewerSocketOptions) {
     let rest = { packed, left: records }
     while (rest.left.length > 0) {
       sendPart(viewer, rest.packed, false)
-      rest = viewer.snapshot.pack(rest.left)
+      rest = snapshots.pack(rest.left, limits.snapBytesMax)
     }
     sendPart(viewer, rest.packed, true)
     if (viewer.lane.isDemoted) counts.viewersReturned += 1
-    viewer.lane.goLive()
+    lanes.goLive(viewer.lane)
     audience.goLive(viewer)
   }
 
   function sendPart(viewer: Viewer, packed: Uint8Array[], isLast: boolean): void {
     counts.snapshotsSent += 1
-    send(viewer, viewer.snapshot.frame(packed, isLast))
+    send(viewer, snapshots.nextPart(viewer.snapshot, packed, isLast))
   }
 
   function sendTick(viewer: Viewer): void {
     tick += 1
-    if (send(viewer, encodeTick(tick))) viewer.lane.ticked(tick, clock())
-    else viewer.lane.missed(clock())
+    if (send(viewer, encodeTick(tick))) lanes.ticked(viewer.lane, tick, clock())
+    else lanes.missed(viewer.lane, clock())
   }
 
   /** Time as far as the hub attended to it; it never goes back, whatever the clock of the machine does. */
@@ -371,11 +371,11 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   }
 
   function seen(viewer: Viewer, number: number): void {
-    if (!viewer.lane.seen(number, clock()) || viewer.lane.isLive) return
+    if (!lanes.seen(viewer.lane, number, clock(), limits) || viewer.lane.isLive) return
     // Nobody who has asked for nothing is shown a snapshot of nothing, or stands in the live stream.
     if (viewer.subscription === null) return
     // A demoted viewer with nothing left over waits for the next tick.
-    if (!viewer.snapshot.isComplete || viewer.lane.mayReturn) start(viewer, pump(viewer))
+    if (!snapshots.isComplete(viewer.snapshot) || lanes.mayReturn(viewer.lane)) start(viewer, pump(viewer))
   }
 
   /** To be called several times a second: ticks that are due, answers that are late, tokens that expire. */
@@ -390,13 +390,13 @@ export function createViewerSocket(options: ViewerSocketOptions) {
   function checkViewer(viewer: Viewer, grant: ViewerGrant): void {
     const { lane } = viewer
     if (viewer.expiresMs <= checkedMs) return viewer.peer.end(expired(grant))
-    const verdict = lane.judge(attendedMs)
+    const verdict = lanes.judge(lane, attendedMs, limits)
     if (verdict === 'lost') {
       counts.viewersTooSlow += 1
       return viewer.peer.end(CLOSE.slow)
     }
     if (verdict === 'late' && lane.isLive) demote(viewer)
-    if (!lane.isTickDue(attendedMs)) return
+    if (!lanes.isTickDue(lane, attendedMs, limits)) return
     if (viewer.hasLostFrames && viewer.subscription !== null) recover(viewer)
     else if (lane.isLive || viewer.subscription === null) sendTick(viewer)
     else start(viewer, pump(viewer))
@@ -404,7 +404,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   function demote(viewer: Viewer): void {
     counts.viewersDemoted += 1
-    viewer.lane.demote(attendedMs)
+    lanes.demote(viewer.lane, attendedMs)
     audience.leaveLive(viewer)
   }
 
@@ -441,7 +441,7 @@ export function createViewerSocket(options: ViewerSocketOptions) {
 
   /** The device is gone: no snapshot shows it any more. */
   function forgetDevice(deviceId: number): void {
-    for (const viewer of viewers) viewer.snapshot.drop(deviceId)
+    for (const viewer of viewers) snapshots.drop(viewer.snapshot, deviceId)
   }
 
   function close(viewer: Viewer): void {

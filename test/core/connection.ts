@@ -2,7 +2,14 @@
  * The far end of a window: what a device has sent and heard on one connection, with ACKs that are still on
  * their way to it, and beside that what an onlooker knows who sees everything at once.
  */
-import type { Window } from '../../src/core/credit.ts'
+import {
+  acceptFrame,
+  closeWindow,
+  grantMore,
+  settleFrame,
+  type Window,
+  windowPoints,
+} from '../../src/core/credit.ts'
 import type { VerdictTold, WindowTold } from './story.ts'
 
 export type Connection = ReturnType<typeof createConnection>
@@ -11,13 +18,13 @@ export function createConnection(window: Window) {
   // As the device sees it.
   const onTheWay: { seq: number; windowPoints: number }[] = []
   let unacknowledged: { seq: number; cost: number }[] = []
-  let windowHeard = window.windowPoints
+  let windowHeard = windowPoints(window)
   let lastSeq = 0
   // As the onlooker sees it: sums of costs since the connection opened.
   let sent = 0
   let settled = 0
-  let grantedEver = window.windowPoints
-  let windowTold = window.windowPoints
+  let grantedEver = windowPoints(window)
+  let windowTold = windowPoints(window)
   let isOpen = true
   return {
     send,
@@ -40,7 +47,7 @@ export function createConnection(window: Window) {
     const isWithin = sent + cost <= grantedEver
     const expected = seq <= lastSeq ? 'sequence' : isWithin ? 'kept' : 'limit'
     const isCompliant = expected !== 'sequence' && cost <= freePoints()
-    const verdict = window.accept(seq, cost)
+    const verdict = acceptFrame(window, seq, cost)
     if (verdict === 'kept') {
       lastSeq = seq
       sent += cost
@@ -50,19 +57,25 @@ export function createConnection(window: Window) {
   }
 
   function settle(seq: number, cost: number): void {
-    window.settle(seq, cost)
+    settleFrame(window, seq, cost)
     settled += cost
   }
 
   /** The hub sends an ACK of everything settled; null when there is nobody to send it to. */
   function acknowledge(): WindowTold | null {
-    window.grant()
+    grantMore(window)
     if (!isOpen) return null
-    const { windowPoints, settledSeq } = window
-    const told = { windowPoints, acknowledged: settled, grantedBefore: grantedEver, windowBefore: windowTold }
-    onTheWay.push({ seq: settledSeq, windowPoints })
-    windowTold = windowPoints
-    grantedEver = Math.max(grantedEver, settled + windowPoints)
+    const { settledSeq } = window
+    const pointsNow = windowPoints(window)
+    const told = {
+      windowPoints: pointsNow,
+      acknowledged: settled,
+      grantedBefore: grantedEver,
+      windowBefore: windowTold,
+    }
+    onTheWay.push({ seq: settledSeq, windowPoints: pointsNow })
+    windowTold = pointsNow
+    grantedEver = Math.max(grantedEver, settled + pointsNow)
     return told
   }
 
@@ -86,6 +99,6 @@ export function createConnection(window: Window) {
 
   function close(): void {
     isOpen = false
-    window.close()
+    closeWindow(window)
   }
 }

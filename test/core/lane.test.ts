@@ -1,7 +1,7 @@
 /** When a viewer leaves the live stream, when it may return, and when it is given up (V4). */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createLane } from '../../src/core/lane.ts'
+import * as lanes from '../../src/core/lane.ts'
 import { MINUTE_MS, NOW_MS, SECOND_MS } from './frames.ts'
 
 const LATE_MS = 5 * SECOND_MS
@@ -10,21 +10,30 @@ const LIMITS = { tickMs: 2 * SECOND_MS, seenLateMs: LATE_MS, seenTimeoutMs: LOST
 
 /** A lane with a clock and a count of its ticks; `answer` is a TICK and its SEEN. */
 function openLane() {
-  const lane = createLane(LIMITS)
+  const lane = lanes.createLane()
   let nowMs = NOW_MS
   let tick = 0
-  return { lane, wait, sendTick, seen, answer, answers, judge: () => lane.judge(nowMs), demote }
+  return {
+    lane,
+    wait,
+    sendTick,
+    seen,
+    answer,
+    answers,
+    judge: () => lanes.judge(lane, nowMs, LIMITS),
+    demote,
+  }
 
   function wait(ms: number): void {
     nowMs += ms
   }
   function sendTick(): number {
     tick += 1
-    lane.ticked(tick, nowMs)
+    lanes.ticked(lane, tick, nowMs)
     return tick
   }
   function seen(number = tick): boolean {
-    return lane.seen(number, nowMs)
+    return lanes.seen(lane, number, nowMs, LIMITS)
   }
   function answer(afterMs = 100): void {
     sendTick()
@@ -35,21 +44,21 @@ function openLane() {
     for (let i = 0; i < count; i++) answer()
   }
   function demote(): void {
-    lane.demote(nowMs)
+    lanes.demote(lane, nowMs)
   }
 }
 
 function liveLane() {
   const rig = openLane()
-  rig.lane.goLive()
+  lanes.goLive(rig.lane)
   return rig
 }
 
 /** Timely answers until the viewer may return, and its return. */
 function answersUntilLive(rig: ReturnType<typeof openLane>): number {
   for (let count = 0; count < 1_000; count++) {
-    if (rig.lane.mayReturn) {
-      rig.lane.goLive()
+    if (lanes.mayReturn(rig.lane)) {
+      lanes.goLive(rig.lane)
       return count
     }
     rig.answer()
@@ -60,22 +69,27 @@ function answersUntilLive(rig: ReturnType<typeof openLane>): number {
 describe('a new viewer', () => {
   test('is not live before its snapshot is complete, and needs no answers to become so', () => {
     const { lane } = openLane()
-    expect([lane.isLive, lane.isDemoted, lane.mayReturn, lane.isClear]).toEqual([false, false, true, true])
-    lane.goLive()
+    expect([lane.isLive, lane.isDemoted, lanes.mayReturn(lane), lanes.isClear(lane)]).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ])
+    lanes.goLive(lane)
     expect([lane.isLive, lane.isDemoted]).toEqual([true, false])
   })
 
   test('leaves the live stream for the snapshot of a new subscription, and is not blamed for it', () => {
     const { lane } = liveLane()
-    lane.restart()
-    expect([lane.isLive, lane.isDemoted, lane.mayReturn]).toEqual([false, false, true])
+    lanes.restart(lane)
+    expect([lane.isLive, lane.isDemoted, lanes.mayReturn(lane)]).toEqual([false, false, true])
   })
 })
 
 describe('TICK', () => {
   test('is due 2 s after the last one, once that is answered', () => {
     const { lane, wait, sendTick, seen } = liveLane()
-    const isDueAt = (ms: number) => lane.isTickDue(NOW_MS + ms)
+    const isDueAt = (ms: number) => lanes.isTickDue(lane, NOW_MS + ms, LIMITS)
     sendTick()
     expect(isDueAt(60_000)).toBe(false)
     wait(500)
@@ -86,11 +100,11 @@ describe('TICK', () => {
   test('is open until its own number comes back, once', () => {
     const { lane, sendTick, seen } = liveLane()
     const number = sendTick()
-    expect(lane.isClear).toBe(false)
+    expect(lanes.isClear(lane)).toBe(false)
     expect([seen(number - 1), seen(number + 1)]).toEqual([false, false])
-    expect(lane.isClear).toBe(false)
+    expect(lanes.isClear(lane)).toBe(false)
     expect(seen(number)).toBe(true)
-    expect(lane.isClear).toBe(true)
+    expect(lanes.isClear(lane)).toBe(true)
     expect(seen(number)).toBe(false)
   })
 })
@@ -134,13 +148,13 @@ describe('a demoted viewer', () => {
   test('leaves the live stream and returns after three timely answers in a row', () => {
     const { lane, demote, answer } = liveLane()
     demote()
-    expect([lane.isLive, lane.isDemoted, lane.mayReturn]).toEqual([false, true, false])
+    expect([lane.isLive, lane.isDemoted, lanes.mayReturn(lane)]).toEqual([false, true, false])
     answer()
     answer()
-    expect(lane.mayReturn).toBe(false)
+    expect(lanes.mayReturn(lane)).toBe(false)
     answer(LATE_MS)
-    expect(lane.mayReturn).toBe(true)
-    lane.goLive()
+    expect(lanes.mayReturn(lane)).toBe(true)
+    lanes.goLive(lane)
     expect([lane.isLive, lane.isDemoted]).toEqual([true, false])
   })
 
@@ -150,9 +164,9 @@ describe('a demoted viewer', () => {
     answers(2)
     answer(LATE_MS + 1)
     answers(2)
-    expect(lane.mayReturn).toBe(false)
+    expect(lanes.mayReturn(lane)).toBe(false)
     answer()
-    expect(lane.mayReturn).toBe(true)
+    expect(lanes.mayReturn(lane)).toBe(true)
   })
 
   test('gets no credit for what it answered before, and none for the tick that it was late for', () => {
@@ -163,9 +177,9 @@ describe('a demoted viewer', () => {
     demote()
     seen()
     answers(2)
-    expect(lane.mayReturn).toBe(false)
+    expect(lanes.mayReturn(lane)).toBe(false)
     answers(1)
-    expect(lane.mayReturn).toBe(true)
+    expect(lanes.mayReturn(lane)).toBe(true)
   })
 
   test('loses nothing by being late again before it has returned', () => {
@@ -174,16 +188,16 @@ describe('a demoted viewer', () => {
     answers(2)
     demote()
     answers(1)
-    expect(lane.mayReturn).toBe(true)
+    expect(lanes.mayReturn(lane)).toBe(true)
   })
 
   test('stays demoted when it subscribes anew', () => {
     const { lane, demote, answers } = liveLane()
     demote()
-    lane.restart()
-    expect([lane.isDemoted, lane.mayReturn]).toEqual([true, false])
+    lanes.restart(lane)
+    expect([lane.isDemoted, lanes.mayReturn(lane)]).toEqual([true, false])
     answers(3)
-    expect(lane.mayReturn).toBe(true)
+    expect(lanes.mayReturn(lane)).toBe(true)
   })
 })
 
@@ -248,13 +262,13 @@ test('whatever a viewer answers and when, it returns only after as many timely a
       let lastOwed = 3
       for (const step of deeds) {
         if (step === 'subscribe') {
-          lane.restart()
+          lanes.restart(lane)
         } else if ('restMs' in step) {
           pass(step.restMs)
         } else {
           sendTick()
           pass(step.afterMs)
-          const isLate = lane.judge(NOW_MS + clockMs) !== 'fine'
+          const isLate = lanes.judge(lane, NOW_MS + clockMs, LIMITS) !== 'fine'
           expect(isLate).toBe(step.afterMs > LATE_MS)
           row = isLate ? 0 : row + 1
           if (isLate && lane.isLive) {
@@ -265,9 +279,9 @@ test('whatever a viewer answers and when, it returns only after as many timely a
           }
           seen()
         }
-        expect(lane.mayReturn, `${row} answers of ${owed}`).toBe(row >= owed)
-        if (lane.mayReturn && !lane.isLive) {
-          lane.goLive()
+        expect(lanes.mayReturn(lane), `${row} answers of ${owed}`).toBe(row >= owed)
+        if (lanes.mayReturn(lane) && !lane.isLive) {
+          lanes.goLive(lane)
           owed = 0
         }
       }

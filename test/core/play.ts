@@ -4,7 +4,7 @@
  * it judges nothing.
  */
 import { createBacklog, type Entry } from '../../src/core/backlog.ts'
-import { createCredit } from '../../src/core/credit.ts'
+import { createCredit, openWindow, windowPoints } from '../../src/core/credit.ts'
 import {
   comeOnline,
   type Device,
@@ -98,7 +98,7 @@ export function play({ credit: creditLimits, liveAgeMs, moves }: Script): Story 
   }
 
   function connect(actor: Actor): Connection | null {
-    const window = credit.open()
+    const window = openWindow(credit)
     if (window === null) {
       const leftBehind = closed.reduce((sum, { unsettled }) => sum + unsettled, 0)
       story.refusedHellos.push({ openWindows: credit.openWindows, leftBehind })
@@ -112,7 +112,7 @@ export function play({ credit: creditLimits, liveAgeMs, moves }: Script): Story 
     story.hellos.push({ epoch: device.epoch, epochBefore, nowMs, isTakeover })
     publish(device)
     story.windows.push({
-      windowPoints: window.windowPoints,
+      windowPoints: windowPoints(window),
       acknowledged: 0,
       grantedBefore: 0,
       windowBefore: 0,

@@ -5,7 +5,7 @@
 import { createAdmission } from '../../src/admission.ts'
 import { createChanges } from '../../src/changes.ts'
 import { createBacklog, type Entry } from '../../src/core/backlog.ts'
-import { createCredit } from '../../src/core/credit.ts'
+import { createCredit, openWindow } from '../../src/core/credit.ts'
 import type { Device } from '../../src/core/device.ts'
 import { createFleet } from '../../src/core/fleet.ts'
 import type { Grant, ViewerGrant, Withdrawal } from '../../src/core/grant.ts'
@@ -83,12 +83,6 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
     if (isSuspect) watcher.onRare('suspect')
     suspect(deviceId, isSuspect)
   }
-  const openWindow = credit.open
-  credit.open = () => {
-    const window = openWindow()
-    if (window === null) watcher.onRare('credit')
-    return window
-  }
   backlog.offer = (entry) => {
     watcher.onOffer(entry)
     offer(entry)
@@ -113,7 +107,7 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
         })),
   })
   const audience = createAudience({ publish: publishTopic, flush }, counts)
-  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, elapsed)
+  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, counts, elapsed)
   const rights = createRights({
     readWithdrawn: (grants) => read(() => withdrawnOf(tables, grants)),
     onAnswer: () => admission.noteAnswer(),
@@ -133,7 +127,11 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
   admission.noteReceived(tables.newestReceivedMs ?? 0)
   const devices = createDeviceSocket({
     limits,
-    credit,
+    openWindow: () => {
+      const window = openWindow(credit)
+      if (window === null) watcher.onRare('credit')
+      return window
+    },
     backlog,
     deadlines,
     counts,
