@@ -230,13 +230,15 @@ export function confirm(session: Session, stored: StoredSession, revision: numbe
 }
 
 function learn(session: Session, stored: StoredSession, isWritten: boolean): void {
+  // Claimed while it was written: it is active since an earlier start than the row yet, and may have been paused then.
+  const isOutdated = !session.automatic && stored.startedMs !== session.startedMs
   if (session.automatic) {
     // It was written as it is, so a later start than ours is one that could not move: another session starts then.
     if (isWritten || stored.startedMs < session.startedMs) session.startedMs = stored.startedMs
     session.firstMs = Math.min(session.firstMs, stored.startedMs)
   }
   if (!stored.automatic) session.automatic = false
-  if (stored.status === 'ended' || isLater(stored, session)) {
+  if (stored.status === 'ended' || (!isOutdated && isLater(stored, session))) {
     session.status = stored.status
     session.statusMs = stored.statusMs
     session.statusOp = stored.statusOp

@@ -106,10 +106,12 @@ kept as (
                       else greatest(${DECIDED_AT}, g.updated_at) end
   from given g
   where s.id = g.id and s.device_id = g.device_id
+    -- What its device has named is the session that starts then, and no other.
+    and (g.automatic or s.started_at = g.started_at or ${IS_MOVED})
   returning s.*, g.i, g.automatic
 ),
 claimed as (
-  delete from automatic_sessions a using given g where a.session_id = g.id and not g.automatic
+  delete from automatic_sessions a using kept k where a.session_id = k.id and not k.automatic
 )
 select k.i, k.automatic and exists (select from automatic_sessions a where a.session_id = k.id) as automatic,
        ${COLUMNS('k')}

@@ -357,6 +357,17 @@ describe('what the store found', () => {
     expect(ahead.status).toBe('active')
   })
 
+  test('says nothing of a pause from before its start, where the device has claimed an earlier one meanwhile', () => {
+    const book = newBook()
+    const session = keep(book, NOW_MS)
+    const { startedMs, automatic, status, statusMs, statusOp, endedMs, revision } = session
+    keep(book, NOW_MS - 20)
+    applyOp(book.named(NOW_MS - 20, NOW_MS, []), PAUSE, NOW_MS - 10, NOW_MS)
+    confirm(session, { id: 5, startedMs, automatic, status, statusMs, statusOp, endedMs }, revision, true)
+    expect(session).toMatchObject({ id: 5, startedMs: NOW_MS - 20, status: 'paused', statusMs: NOW_MS - 10 })
+    expect(isUnstored(session)).toBe(true)
+  })
+
   test('wins where it has ended, and the later end is the end', () => {
     const ended = { id: 5, startedMs: NOW_MS, automatic: false, status: 'ended' as const, statusOp: END }
     const session = start(newBook(), NOW_MS)

@@ -67,7 +67,7 @@ export const isPoisonStart = (startedMs: number) => startedMs % 1000 === 999
 
 /** Instead of the 200 of the real statement, so that few points are enough to hide a last one. */
 const LAST_POINT_ROWS_MAX = 5
-const AHEAD_MS = 60_000
+export const AHEAD_MS = 60_000
 const CHECK_VIOLATION = '23514'
 const FOREIGN_KEY = '23503'
 const UNIQUE = '23505'
@@ -189,14 +189,16 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
   }
 
   function change(given: Given[]): Result {
+    const isMoving = (g: Given, row: SessionRow) =>
+      g.startedMs < row.startedMs &&
+      automatic.has(row.id) &&
+      startedAt(row.deviceId, g.startedMs) === undefined
     const found = given.flatMap((g) => {
       const row = sessions.get(g.id)
-      return row === undefined || row.deviceId !== g.deviceId ? [] : [{ g, row }]
+      if (row === undefined || row.deviceId !== g.deviceId) return []
+      return g.automatic || row.startedMs === g.startedMs || isMoving(g, row) ? [{ g, row }] : []
     })
-    const moving = found.filter(({ g, row }) => {
-      const mayMove = g.startedMs < row.startedMs && automatic.has(row.id)
-      return mayMove && startedAt(row.deviceId, g.startedMs) === undefined
-    })
+    const moving = found.filter(({ g, row }) => isMoving(g, row))
     if (moving.some(({ g }) => isPoisonStart(g.startedMs))) throw new StoreError(BAD_TIME)
     const places = new Set(moving.map(({ g }) => `${g.deviceId} ${g.startedMs}`))
     if (places.size < moving.length) throw new StoreError(UNIQUE)

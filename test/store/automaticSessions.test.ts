@@ -6,7 +6,7 @@ import { GAP_MS, HOUR_MS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
 import { describeOnEachStore, forgotten, hubs, sessionsOf } from './eachStore.ts'
 import { writingTo } from './writing.ts'
 
-const [PAUSE, END] = [1, 3] as const
+const [START, PAUSE, END] = [0, 1, 3] as const
 /** Some hours before now, so that later moments are in the past as well. */
 const T = NOW_MS - 6 * HOUR_MS
 
@@ -134,6 +134,19 @@ describeOnEachStore('an automatic session', (on) => {
       await writing.sendOp(forgotten(device), T, END, T - 1_000).stored
       const claimed = { automatic: false, startedMs: T, status: 'paused' }
       expect(await stored(device)).toMatchObject([claimed])
+    }))
+
+  test('stays when its device claims it by a start that another session has, which a hub that is gone has made', () =>
+    writingTo(on.store, async (writing) => {
+      const device = await on.addDevice()
+      await writing.send(device, [T]).stored
+      await writing.sendOp(forgotten(device), T - 3_000, START, T - 3_000).stored
+      writing.send(device, [T - 3_000])
+      await writing.sendOp(device, T - 3_000, END, T - 1_000).stored
+      expect(await stored(device)).toMatchObject([
+        { automatic: false, startedMs: T - 3_000, status: 'ended' },
+        { ...open, startedMs: T },
+      ])
     }))
 
   test('begins earlier and is claimed and paused before its old start in one batch', () =>
