@@ -10,7 +10,14 @@ import type { Item, Sent } from './device.ts'
 import type { Limits } from './limits.ts'
 import type { Link } from './network.ts'
 import type { Sometimes } from './sometimes.ts'
-import { type DeviceTable, isPoisonStart, POISON_ACCURACY, type PointRow, type Tables } from './tables.ts'
+import {
+  AHEAD_MS,
+  type DeviceTable,
+  isPoisonStart,
+  POISON_ACCURACY,
+  type PointRow,
+  type Tables,
+} from './tables.ts'
 import type { Frame } from './wire.ts'
 
 /** A frame that the hub has taken. */
@@ -56,6 +63,8 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
   const poisonStarts = new Map<number, boolean>()
   /** Every content that was ever sent for a point, by device and moment. */
   const contents = new Map<number, Map<number, (readonly number[])[]>>()
+  /** Moments of points that came when they were not ahead of the hub's clock, or no more, by device. */
+  const timely = new Map<number, Set<number>>()
   /** Rows of each device that the database has refused, in all. */
   const refusedRows = new Map<number, number>()
   /** When the newest point that this hub knows to be stored was received: it has been so late, whatever its clock says. */
@@ -77,6 +86,7 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     check,
     hasContent,
     latest,
+    wasTimely: (deviceId: number, atMs: number) => timely.get(deviceId)?.has(atMs) ?? false,
     isTaken: (deviceId: number, atMs: number) => contents.get(deviceId)?.has(atMs) ?? false,
     hasPoisonSession: (deviceId: number) => poisonStarts.has(deviceId),
     get acknowledged() {
@@ -169,8 +179,15 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     const isSame =
       reasons.size === expected.size && [...expected].every(([i, reason]) => reasons.get(i) === reason)
     if (!isSame) fail(`device ${device.id}: frame ${seq} rejected as ${[...reasons]}, not ${[...expected]}`)
+    noteTimely(device.id, sent, entry.receivedMs)
     line.taken.push({ ...sent, reasons })
     holding.add(line)
+  }
+
+  function noteTimely(deviceId: number, { items }: Sent, nowMs: number): void {
+    const ofDevice = timely.get(deviceId) ?? new Set<number>()
+    timely.set(deviceId, ofDevice)
+    for (const { op, atMs } of items) if (op === null && atMs <= nowMs + AHEAD_MS) ofDevice.add(atMs)
   }
 
   function reasonsOf({ items }: Sent, nowMs: number): Map<number, number> {
@@ -189,7 +206,7 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
       } else if (isFuture(atMs)) {
         sometimes.note('point rejected for the future')
         reasons.set(i, FUTURE)
-      } else if (atMs > nowMs + 60_000) sometimes.note('point ahead kept out of the live stream')
+      } else if (atMs > nowMs + AHEAD_MS) sometimes.note('point ahead kept out of the live stream')
     })
     return reasons
   }

@@ -1,6 +1,8 @@
 /** One seed from its beginning to its end: trouble, healing, and then everything has to be where it belongs. */
 import { createAdversary } from './adversary.ts'
+import type { View } from './picture.ts'
 import type { Sometimes } from './sometimes.ts'
+import { AHEAD_MS } from './tables.ts'
 import { createWorld, Violation, type World } from './world.ts'
 
 export interface Outcome {
@@ -152,6 +154,7 @@ function judge(world: World): void {
       // What the store refuses was shown all the same: live runs ahead of it.
       if (world.deviceWitness.hasPoisonSession(id)) continue
       if (view === undefined) fail(`${viewer.token}: does not show device ${id}`)
+      else if (isAheadAtFirst(world, id, view)) continue
       else if (view.lastMs !== (newest?.recordedMs ?? null) || view.lat !== (newest?.values[0] ?? null)) {
         fail(`${viewer.token}: shows device ${id} at ${view.lastMs}, and ${newest?.recordedMs} is stored`)
       } else if (view.online !== (hub!.fleet.get(id)?.online ?? false)) {
@@ -163,6 +166,20 @@ function judge(world: World): void {
       }
     }
   }
+}
+
+/**
+ * It is shown since it came again, when the clock of the hub had caught up with it. To the database, which keeps what came
+ * first, it stays ahead of its clock, and does not count.
+ */
+function isAheadAtFirst({ tables, deviceWitness }: World, deviceId: number, { lastMs, lat }: View): boolean {
+  const row = lastMs === null ? undefined : tables.devices.get(deviceId)!.points.get(lastMs)
+  if (row === undefined || row.recordedMs <= row.receivedMs + AHEAD_MS) return false
+  // The device may have said something else of that moment then.
+  return (
+    deviceWitness.wasTimely(deviceId, row.recordedMs) &&
+    deviceWitness.hasContent(deviceId, row.recordedMs, lat!)
+  )
 }
 
 function countSessions({ tables, sometimes }: World): void {

@@ -8,7 +8,7 @@ import type { Fail } from './deviceWitness.ts'
 import type { Hub } from './hub.ts'
 import type { Link, Seat } from './network.ts'
 import { createPicture, type Picture } from './picture.ts'
-import type { DeviceTable, Tables } from './tables.ts'
+import { AHEAD_MS, type DeviceTable, type Tables } from './tables.ts'
 import { type Frame, shownOf } from './wire.ts'
 
 interface Watch {
@@ -21,8 +21,6 @@ interface Watch {
   isWelcome: boolean
   isEnded: boolean
 }
-
-const AHEAD_MS = 60_000
 
 export type ViewerWitness = ReturnType<typeof createViewerWitness>
 
