@@ -1,11 +1,10 @@
 /** Everyone's devices: who is there, whose each is, and what went wrong with it last. */
 import { useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
-import { useAsk } from '../hub/useAsk.ts'
-import { Dialog } from '../look/Dialog.tsx'
+import { EditDevice } from '../devices/EditDevice.tsx'
+import { RemoveDevice } from '../devices/RemoveDevice.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { ageWords } from '../look/words.ts'
-import { EditDevice } from '../map/dialogs/EditDevice.tsx'
 import { orderedDevices } from '../map/order.ts'
 import type { Office } from './office.ts'
 import { Scroller } from './Scroller.tsx'
@@ -64,7 +63,7 @@ export function Devices({ office, isDark }: { office: Office; isDark: boolean })
         <EditDevice api={office.api} device={asked.device} isDark={isDark} onClose={() => setAsked(null)} />
       )}
       {asked?.act === 'remove' && (
-        <Removal office={office} device={asked.device} onClose={() => setAsked(null)} />
+        <RemoveDevice api={office.api} device={asked.device} onClose={() => setAsked(null)} />
       )}
     </div>
   )
@@ -130,31 +129,4 @@ function seenWords({ online, lastSeenMs, last }: DeviceView, nowMs: number, isHe
   if (online && isHearing) return 'now'
   const seenMs = Math.max(lastSeenMs ?? 0, last?.recordedMs ?? 0)
   return seenMs === 0 ? 'never' : `${ageWords(nowMs - seenMs)} ago`
-}
-
-function Removal({ office, device, onClose }: { office: Office; device: DeviceView; onClose: () => void }) {
-  const { isBusy, problem, ask } = useAsk()
-  return (
-    <Dialog title={`Remove ${device.name}?`} onClose={onClose}>
-      <p>It is disconnected at once and cannot come back. What it recorded stays stored.</p>
-      {problem !== null && (
-        <p class="notice bad" role="alert">
-          {problem}
-        </p>
-      )}
-      <button
-        type="button"
-        class="button danger"
-        disabled={isBusy}
-        onClick={() =>
-          ask(async () => {
-            await office.api.send('DELETE', `/v1/devices/${device.deviceId}`)
-            onClose()
-          })
-        }
-      >
-        Remove it
-      </button>
-    </Dialog>
-  )
 }

@@ -1,7 +1,7 @@
 /** Name and colour of a device. */
 import { useState } from 'preact/hooks'
-import { DEVICE_COLORS, type DeviceColor } from '../../../client/browser.ts'
-import { colorOf } from '../../look/colors.ts'
+import { DEVICE_COLORS, type DeviceColor } from '../../client/browser.ts'
+import { colorOf } from '../look/colors.ts'
 
 const NAME_CHARS_MAX = 200
 
