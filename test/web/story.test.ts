@@ -19,6 +19,7 @@ import {
   type WatchedPage,
 } from './browser.ts'
 import { centreOf, qrTextOf } from './pixels.ts'
+import { bringIntoSight, countWakeLocks, putOutOfSight, watchWakeLocks } from './wakeLocks.ts'
 
 /** PostgreSQL where there is one: it can be looked into while the hub runs. */
 const kind = databaseKinds.findLast(({ missing }) => missing === null)!
@@ -88,6 +89,14 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     )
   }
 
+  /** By one wake lock, or by none that is left. */
+  async function keepsScreenOn(isOn: boolean): Promise<void> {
+    await until(
+      async () => (await countWakeLocks(phone.page)).held === (isOn ? 1 : 0),
+      isOn ? 'it holds one wake lock' : 'it has released its wake locks',
+    )
+  }
+
   test('somebody without a token is asked for one', async () => {
     map = await open({ viewport: { width: 1280, height: 800 } })
     await map.page.goto(hub.http)
@@ -130,6 +139,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
       },
       [`127.0.0.1:${line.port}`],
     )
+    await watchWakeLocks(phone.page)
     await phone.page.goto(link.replace(`:${hub.port}/`, `:${line.port}/`))
     await phone.page.getByRole('heading', { name: 'Pair this phone' }).waitFor()
     expect(phone.page.url()).not.toContain('pair=')
@@ -163,6 +173,20 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     expect(await accessibilityFindings(map.page)).toEqual([])
   })
 
+  test('the screen stays on while it records, also after the page was out of sight', async () => {
+    const { page } = phone
+    const mayGoDark = page.getByText('The screen may go dark')
+    await keepsScreenOn(true)
+    await mayGoDark.waitFor({ state: 'detached' })
+    const { given } = await countWakeLocks(page)
+    await putOutOfSight(page)
+    await mayGoDark.waitFor()
+    expect(await countWakeLocks(page)).toEqual({ given, held: 0 })
+    await bringIntoSight(page)
+    await mayGoDark.waitFor({ state: 'detached' })
+    await keepsScreenOn(true)
+  })
+
   test('without a connection it keeps its points, over a reload too, and nothing is lost', async () => {
     await until(async () => (await countOf(phone.page, 'On this phone')) === 0, 'all is acknowledged')
     phone.expectUnreachable(true)
@@ -175,6 +199,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     await keepScreenshot(phone.page, 'track-offline-phone')
     await phone.page.reload()
     await phone.page.getByRole('heading', { name: 'Recording' }).waitFor()
+    await keepsScreenOn(true)
     await until(async () => (await countOf(phone.page, 'On this phone')) >= 5, 'it has them still')
     await until(async () => (await countOf(phone.page, 'Recorded')) >= before + 5, 'it counts them still')
     await map.page.getByText('offline', { exact: true }).waitFor()
@@ -198,8 +223,10 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     const { page } = phone
     await page.getByRole('button', { name: 'Pause' }).tap()
     await map.page.getByText('paused', { exact: true }).first().waitFor()
+    await keepsScreenOn(false)
     await page.getByRole('button', { name: 'Go on' }).tap()
     await map.page.getByText('recording', { exact: true }).waitFor()
+    await keepsScreenOn(true)
     const recorded = await countOf(page, 'Recorded')
     await walkUntilRecorded(recorded + 2)
     await until(async () => (await countOf(page, 'On this phone')) === 0, 'all is acknowledged')
@@ -214,6 +241,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
       return false
     }, 'it has ended')
     await map.page.getByText('ended', { exact: true }).waitFor()
+    await keepsScreenOn(false)
     if (kind.name === 'postgresql') expect(await storedPoints()).toBeGreaterThanOrEqual(total)
   })
 
