@@ -146,10 +146,12 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     expect(await accessibilityFindings(phone.page)).toEqual([])
     await phone.page.getByRole('button', { name: 'Pair' }).click()
     await phone.page.getByRole('heading', { name: 'Ready' }).waitFor()
-    const { manifest, errors } = await (await phone.page.context().newCDPSession(phone.page)).send(
-      'Page.getAppManifest',
-    )
+    const devtools = await phone.page.context().newCDPSession(phone.page)
+    const { manifest, errors } = await devtools.send('Page.getAppManifest')
     expect([manifest?.startUrl, errors]).toEqual([`http://127.0.0.1:${line.port}/track`, []])
+    const { installabilityErrors } = await devtools.send('Page.getInstallabilityErrors')
+    // A browser context of its own is a private window, where nothing can be installed.
+    expect(installabilityErrors.map(({ errorId }) => errorId)).toEqual(['in-incognito'])
     await page.getByText('Phone is paired').waitFor()
     await page.getByRole('button', { name: 'Show it' }).click()
     await page.getByRole('heading', { name: 'Phone', level: 1 }).waitFor()
