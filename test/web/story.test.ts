@@ -328,6 +328,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     await office.page.getByLabel('Name').fill('Lorry')
     await office.page.getByRole('button', { name: 'Save' }).click()
     await office.page.getByRole('row', { name: /^Lorry/ }).waitFor()
+    await addsForAnother(office.page)
     await office.page.getByLabel('Email of a new user').fill('new@example.org')
     await office.page.getByRole('button', { name: 'Add', exact: true }).click()
     const row = office.page.getByRole('row', { name: /new@example.org/ })
@@ -335,6 +336,40 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     await row.getByText('deactivated').waitFor()
     expect(await accessibilityFindings(office.page)).toEqual([])
   })
+
+  /** A device of the user, which two phones become, one after the other. */
+  async function addsForAnother(page: Page): Promise<void> {
+    await page.getByRole('button', { name: 'Add a device' }).click()
+    await page.getByLabel('Whose it is').selectOption(String(user.id))
+    await page.getByLabel('Name').fill('Tablet')
+    expect(await accessibilityFindings(page)).toEqual([])
+    await page.getByRole('button', { name: 'Show the code' }).click()
+    const first = await pairWithCode(page)
+    await page.getByText('Tablet is paired').waitFor()
+    await page.getByRole('button', { name: 'Done' }).click()
+    await page.getByRole('row', { name: new RegExp(`^Tablet .*${user.email.split('@')[0]}`) }).waitFor()
+    const { json } = await hub.request('GET', '/v1/devices', undefined, user.token)
+    expect(json.devices.map(({ id, name }: { id: number; name: string }) => [id, name])).toContainEqual([
+      first.deviceId,
+      'Tablet',
+    ])
+    await page.getByRole('button', { name: 'Pair again as Tablet' }).click()
+    await page.getByRole('button', { name: 'Show a code' }).click()
+    const second = await pairWithCode(page)
+    await page.getByText('Tablet is paired').waitFor()
+    await page.getByRole('button', { name: 'Done' }).click()
+    expect(second.deviceId).toBe(first.deviceId)
+    expect(second.deviceKey).not.toBe(first.deviceKey)
+  }
+
+  /** What a phone asks the hub for that scans the code. */
+  async function pairWithCode(page: Page): Promise<{ deviceId: number; deviceKey: string }> {
+    const link = await qrTextOf(page.getByRole('img', { name: /QR code/ }))
+    const pairingToken = new URLSearchParams(new URL(link).hash.slice(1)).get('pair')
+    const { status, json } = await hub.request('POST', '/v1/pair', { pairingToken }, null)
+    expect(status).toBe(200)
+    return json
+  }
 
   test('who signed in with a token is told when it has expired, and sees nobody else by another', async () => {
     const { json } = await hub.request('POST', `/v1/users/${user.id}/tokens`, { ttlS: 8 })

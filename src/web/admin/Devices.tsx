@@ -1,8 +1,11 @@
 /** Everyone's devices: who is there, whose each is, and what went wrong with it last. */
 import { useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
+import { AddDevice } from '../devices/AddDevice.tsx'
 import { EditDevice } from '../devices/EditDevice.tsx'
+import { PairAgain } from '../devices/PairAgain.tsx'
 import { RemoveDevice } from '../devices/RemoveDevice.tsx'
+import { Icon } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { ageWords } from '../look/words.ts'
 import { orderedDevices } from '../map/order.ts'
@@ -11,23 +14,30 @@ import { Scroller } from './Scroller.tsx'
 
 const ROWS = 50
 
+type Act = 'edit' | 'pair' | 'remove'
+
 export function Devices({ office, isDark }: { office: Office; isDark: boolean }) {
   const [search, setSearch] = useState('')
   const [rows, setRows] = useState(ROWS)
-  const [asked, setAsked] = useState<{ act: 'edit' | 'remove'; device: DeviceView } | null>(null)
+  const [asked, setAsked] = useState<{ act: Act; device: DeviceView } | null>(null)
+  const [isAdding, setAdding] = useState(false)
   office.watch.changes.value
   const nowMs = useSecond() + office.watch.now() - Date.now()
   const devices = orderedDevices(office.watch.devices.values(), search)
   const owners = new Map(office.users.value.map(({ id, name }) => [id, name]))
-  if (office.watch.devices.size === 0) {
-    return <p class="muted">No device yet. Whoever opens the map can add one.</p>
-  }
+  const close = () => setAsked(null)
   return (
     <div class="stack">
-      <label class="field narrow">
-        <span>Search</span>
-        <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
-      </label>
+      <div class="row wrap foot">
+        <label class="field narrow">
+          <span>Search</span>
+          <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+        </label>
+        <button type="button" class="button main" onClick={() => setAdding(true)}>
+          <Icon name="add" /> Add a device
+        </button>
+      </div>
+      {office.watch.devices.size === 0 && <p class="muted">No device yet.</p>}
       <Scroller label="Table of devices">
         <thead>
           <tr>
@@ -60,10 +70,20 @@ export function Devices({ office, isDark }: { office: Office; isDark: boolean })
         </button>
       )}
       {asked?.act === 'edit' && (
-        <EditDevice api={office.api} device={asked.device} isDark={isDark} onClose={() => setAsked(null)} />
+        <EditDevice api={office.api} device={asked.device} isDark={isDark} onClose={close} />
       )}
-      {asked?.act === 'remove' && (
-        <RemoveDevice api={office.api} device={asked.device} onClose={() => setAsked(null)} />
+      {asked?.act === 'pair' && (
+        <PairAgain api={office.api} watch={office.watch} device={asked.device} onClose={close} />
+      )}
+      {asked?.act === 'remove' && <RemoveDevice api={office.api} device={asked.device} onClose={close} />}
+      {isAdding && (
+        <AddDevice
+          api={office.api}
+          watch={office.watch}
+          isDark={isDark}
+          owners={office.users.value.filter(({ isActive }) => isActive)}
+          onClose={() => setAdding(false)}
+        />
       )}
     </div>
   )
@@ -80,7 +100,7 @@ function Row({
   device: DeviceView
   owner: string | undefined
   nowMs: number
-  onAsk: (act: 'edit' | 'remove') => void
+  onAsk: (act: Act) => void
 }) {
   const isHearing = office.watch.connection.value.name === 'open'
   const error = office.errors.value.get(device.deviceId)
@@ -110,6 +130,14 @@ function Row({
             aria-label={`Edit ${device.name}`}
           >
             Edit
+          </button>
+          <button
+            type="button"
+            class="button small"
+            onClick={() => onAsk('pair')}
+            aria-label={`Pair again as ${device.name}`}
+          >
+            Pair again
           </button>
           <button
             type="button"
