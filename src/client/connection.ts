@@ -52,8 +52,6 @@ export interface ConnectionOptions<Frame extends ToDevice | ToViewer | ToAdmin> 
 const WELCOME_TIMEOUT_MS = 20_000
 const UNATTENDED_RETRY_MS = 3_600_000
 const UNATTENDED_SPREAD_MS = 300_000
-/** A `Retry-After` beyond this is not believed. */
-const RETRY_AFTER_MS_MAX = 3_600_000
 const HTTP_FINAL = new Set([400, 403, 404, 426])
 
 export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
@@ -216,7 +214,7 @@ export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
     given?.abort()
     const reason = `HTTP ${httpStatus}`
     if (HTTP_FINAL.has(httpStatus)) halt(reason, httpStatus)
-    else wait(Math.min(retryAfterMs ?? 0, RETRY_AFTER_MS_MAX) + jitterMs(), reason, httpStatus)
+    else wait((retryAfterMs ?? 0) + jitterMs(), reason, httpStatus)
   }
 
   function halt(reason: string, code: number): void {

@@ -2,6 +2,7 @@
 import { WebSocket } from 'ws'
 import { createDevice, type DeviceClient, type DeviceOptions } from './device.ts'
 import type { Platform, Wire, WireListener } from './platform.ts'
+import { retryAfterMs } from './retryAfter.ts'
 import { createViewer, type ViewerClient, type ViewerOptions } from './viewer.ts'
 
 export type { ConnectionState } from './connection.ts'
@@ -56,12 +57,4 @@ function openWire(url: string, subprotocol: string, listener: WireListener): Wir
     close: (code) => socket.close(code),
     abort: () => socket.terminate(),
   }
-}
-
-/** `Retry-After` is seconds or a date (RFC 9110, 10.2.3). */
-function retryAfterMs(header: string | undefined): number | null {
-  if (header === undefined) return null
-  const seconds = Number(header)
-  const delayMs = Number.isNaN(seconds) ? Date.parse(header) - Date.now() : seconds * 1000
-  return Number.isNaN(delayMs) ? null : Math.max(0, delayMs)
 }

@@ -19,6 +19,7 @@ import {
   type WatchedPage,
 } from './browser.ts'
 import { centreOf, qrTextOf } from './pixels.ts'
+import { bringIntoSight, countWakeLocks, putOutOfSight, watchWakeLocks } from './wakeLocks.ts'
 
 /** PostgreSQL where there is one: it can be looked into while the hub runs. */
 const kind = databaseKinds.findLast(({ missing }) => missing === null)!
@@ -88,6 +89,14 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     )
   }
 
+  /** By one wake lock, or by none that is left. */
+  async function keepsScreenOn(isOn: boolean): Promise<void> {
+    await until(
+      async () => (await countWakeLocks(phone.page)).held === (isOn ? 1 : 0),
+      isOn ? 'it holds one wake lock' : 'it has released its wake locks',
+    )
+  }
+
   test('somebody without a token is asked for one', async () => {
     map = await open({ viewport: { width: 1280, height: 800 } })
     await map.page.goto(hub.http)
@@ -130,16 +139,19 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
       },
       [`127.0.0.1:${line.port}`],
     )
+    await watchWakeLocks(phone.page)
     await phone.page.goto(link.replace(`:${hub.port}/`, `:${line.port}/`))
     await phone.page.getByRole('heading', { name: 'Pair this phone' }).waitFor()
     expect(phone.page.url()).not.toContain('pair=')
     expect(await accessibilityFindings(phone.page)).toEqual([])
     await phone.page.getByRole('button', { name: 'Pair' }).click()
     await phone.page.getByRole('heading', { name: 'Ready' }).waitFor()
-    const { manifest, errors } = await (await phone.page.context().newCDPSession(phone.page)).send(
-      'Page.getAppManifest',
-    )
+    const devtools = await phone.page.context().newCDPSession(phone.page)
+    const { manifest, errors } = await devtools.send('Page.getAppManifest')
     expect([manifest?.startUrl, errors]).toEqual([`http://127.0.0.1:${line.port}/track`, []])
+    const { installabilityErrors } = await devtools.send('Page.getInstallabilityErrors')
+    // A browser context of its own is a private window, where nothing can be installed.
+    expect(installabilityErrors.map(({ errorId }) => errorId)).toEqual(['in-incognito'])
     await page.getByText('Phone is paired').waitFor()
     await page.getByRole('button', { name: 'Show it' }).click()
     await page.getByRole('heading', { name: 'Phone', level: 1 }).waitFor()
@@ -163,6 +175,20 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     expect(await accessibilityFindings(map.page)).toEqual([])
   })
 
+  test('the screen stays on while it records, also after the page was out of sight', async () => {
+    const { page } = phone
+    const mayGoDark = page.getByText('The screen may go dark')
+    await keepsScreenOn(true)
+    await mayGoDark.waitFor({ state: 'detached' })
+    const { given } = await countWakeLocks(page)
+    await putOutOfSight(page)
+    await mayGoDark.waitFor()
+    expect(await countWakeLocks(page)).toEqual({ given, held: 0 })
+    await bringIntoSight(page)
+    await mayGoDark.waitFor({ state: 'detached' })
+    await keepsScreenOn(true)
+  })
+
   test('without a connection it keeps its points, over a reload too, and nothing is lost', async () => {
     await until(async () => (await countOf(phone.page, 'On this phone')) === 0, 'all is acknowledged')
     phone.expectUnreachable(true)
@@ -175,6 +201,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     await keepScreenshot(phone.page, 'track-offline-phone')
     await phone.page.reload()
     await phone.page.getByRole('heading', { name: 'Recording' }).waitFor()
+    await keepsScreenOn(true)
     await until(async () => (await countOf(phone.page, 'On this phone')) >= 5, 'it has them still')
     await until(async () => (await countOf(phone.page, 'Recorded')) >= before + 5, 'it counts them still')
     await map.page.getByText('offline', { exact: true }).waitFor()
@@ -198,8 +225,10 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     const { page } = phone
     await page.getByRole('button', { name: 'Pause' }).tap()
     await map.page.getByText('paused', { exact: true }).first().waitFor()
+    await keepsScreenOn(false)
     await page.getByRole('button', { name: 'Go on' }).tap()
     await map.page.getByText('recording', { exact: true }).waitFor()
+    await keepsScreenOn(true)
     const recorded = await countOf(page, 'Recorded')
     await walkUntilRecorded(recorded + 2)
     await until(async () => (await countOf(page, 'On this phone')) === 0, 'all is acknowledged')
@@ -214,6 +243,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
       return false
     }, 'it has ended')
     await map.page.getByText('ended', { exact: true }).waitFor()
+    await keepsScreenOn(false)
     if (kind.name === 'postgresql') expect(await storedPoints()).toBeGreaterThanOrEqual(total)
   })
 
@@ -298,6 +328,7 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     await office.page.getByLabel('Name').fill('Lorry')
     await office.page.getByRole('button', { name: 'Save' }).click()
     await office.page.getByRole('row', { name: /^Lorry/ }).waitFor()
+    await addsForAnother(office.page)
     await office.page.getByLabel('Email of a new user').fill('new@example.org')
     await office.page.getByRole('button', { name: 'Add', exact: true }).click()
     const row = office.page.getByRole('row', { name: /new@example.org/ })
@@ -305,6 +336,40 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
     await row.getByText('deactivated').waitFor()
     expect(await accessibilityFindings(office.page)).toEqual([])
   })
+
+  /** A device of the user, which two phones become, one after the other. */
+  async function addsForAnother(page: Page): Promise<void> {
+    await page.getByRole('button', { name: 'Add a device' }).click()
+    await page.getByLabel('Whose it is').selectOption(String(user.id))
+    await page.getByLabel('Name').fill('Tablet')
+    expect(await accessibilityFindings(page)).toEqual([])
+    await page.getByRole('button', { name: 'Show the code' }).click()
+    const first = await pairWithCode(page)
+    await page.getByText('Tablet is paired').waitFor()
+    await page.getByRole('button', { name: 'Done' }).click()
+    await page.getByRole('row', { name: new RegExp(`^Tablet .*${user.email.split('@')[0]}`) }).waitFor()
+    const { json } = await hub.request('GET', '/v1/devices', undefined, user.token)
+    expect(json.devices.map(({ id, name }: { id: number; name: string }) => [id, name])).toContainEqual([
+      first.deviceId,
+      'Tablet',
+    ])
+    await page.getByRole('button', { name: 'Pair again as Tablet' }).click()
+    await page.getByRole('button', { name: 'Show a code' }).click()
+    const second = await pairWithCode(page)
+    await page.getByText('Tablet is paired').waitFor()
+    await page.getByRole('button', { name: 'Done' }).click()
+    expect(second.deviceId).toBe(first.deviceId)
+    expect(second.deviceKey).not.toBe(first.deviceKey)
+  }
+
+  /** What a phone asks the hub for that scans the code. */
+  async function pairWithCode(page: Page): Promise<{ deviceId: number; deviceKey: string }> {
+    const link = await qrTextOf(page.getByRole('img', { name: /QR code/ }))
+    const pairingToken = new URLSearchParams(new URL(link).hash.slice(1)).get('pair')
+    const { status, json } = await hub.request('POST', '/v1/pair', { pairingToken }, null)
+    expect(status).toBe(200)
+    return json
+  }
 
   test('who signed in with a token is told when it has expired, and sees nobody else by another', async () => {
     const { json } = await hub.request('POST', `/v1/users/${user.id}/tokens`, { ttlS: 8 })

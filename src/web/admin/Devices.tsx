@@ -1,34 +1,43 @@
 /** Everyone's devices: who is there, whose each is, and what went wrong with it last. */
 import { useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
-import { useAsk } from '../hub/useAsk.ts'
-import { Dialog } from '../look/Dialog.tsx'
+import { AddDevice } from '../devices/AddDevice.tsx'
+import { EditDevice } from '../devices/EditDevice.tsx'
+import { PairAgain } from '../devices/PairAgain.tsx'
+import { RemoveDevice } from '../devices/RemoveDevice.tsx'
+import { Icon } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { ageWords } from '../look/words.ts'
-import { EditDevice } from '../map/dialogs/EditDevice.tsx'
 import { orderedDevices } from '../map/order.ts'
 import type { Office } from './office.ts'
 import { Scroller } from './Scroller.tsx'
 
 const ROWS = 50
 
+type Act = 'edit' | 'pair' | 'remove'
+
 export function Devices({ office, isDark }: { office: Office; isDark: boolean }) {
   const [search, setSearch] = useState('')
   const [rows, setRows] = useState(ROWS)
-  const [asked, setAsked] = useState<{ act: 'edit' | 'remove'; device: DeviceView } | null>(null)
+  const [asked, setAsked] = useState<{ act: Act; device: DeviceView } | null>(null)
+  const [isAdding, setAdding] = useState(false)
   office.watch.changes.value
   const nowMs = useSecond() + office.watch.now() - Date.now()
   const devices = orderedDevices(office.watch.devices.values(), search)
   const owners = new Map(office.users.value.map(({ id, name }) => [id, name]))
-  if (office.watch.devices.size === 0) {
-    return <p class="muted">No device yet. Whoever opens the map can add one.</p>
-  }
+  const close = () => setAsked(null)
   return (
     <div class="stack">
-      <label class="field narrow">
-        <span>Search</span>
-        <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
-      </label>
+      <div class="row wrap foot">
+        <label class="field narrow">
+          <span>Search</span>
+          <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+        </label>
+        <button type="button" class="button main" onClick={() => setAdding(true)}>
+          <Icon name="add" /> Add a device
+        </button>
+      </div>
+      {office.watch.devices.size === 0 && <p class="muted">No device yet.</p>}
       <Scroller label="Table of devices">
         <thead>
           <tr>
@@ -61,10 +70,20 @@ export function Devices({ office, isDark }: { office: Office; isDark: boolean })
         </button>
       )}
       {asked?.act === 'edit' && (
-        <EditDevice api={office.api} device={asked.device} isDark={isDark} onClose={() => setAsked(null)} />
+        <EditDevice api={office.api} device={asked.device} isDark={isDark} onClose={close} />
       )}
-      {asked?.act === 'remove' && (
-        <Removal office={office} device={asked.device} onClose={() => setAsked(null)} />
+      {asked?.act === 'pair' && (
+        <PairAgain api={office.api} watch={office.watch} device={asked.device} onClose={close} />
+      )}
+      {asked?.act === 'remove' && <RemoveDevice api={office.api} device={asked.device} onClose={close} />}
+      {isAdding && (
+        <AddDevice
+          api={office.api}
+          watch={office.watch}
+          isDark={isDark}
+          owners={office.users.value.filter(({ isActive }) => isActive)}
+          onClose={() => setAdding(false)}
+        />
       )}
     </div>
   )
@@ -81,7 +100,7 @@ function Row({
   device: DeviceView
   owner: string | undefined
   nowMs: number
-  onAsk: (act: 'edit' | 'remove') => void
+  onAsk: (act: Act) => void
 }) {
   const isHearing = office.watch.connection.value.name === 'open'
   const error = office.errors.value.get(device.deviceId)
@@ -114,6 +133,14 @@ function Row({
           </button>
           <button
             type="button"
+            class="button small"
+            onClick={() => onAsk('pair')}
+            aria-label={`Pair again as ${device.name}`}
+          >
+            Pair again
+          </button>
+          <button
+            type="button"
             class="button danger small"
             onClick={() => onAsk('remove')}
             aria-label={`Remove ${device.name}`}
@@ -130,31 +157,4 @@ function seenWords({ online, lastSeenMs, last }: DeviceView, nowMs: number, isHe
   if (online && isHearing) return 'now'
   const seenMs = Math.max(lastSeenMs ?? 0, last?.recordedMs ?? 0)
   return seenMs === 0 ? 'never' : `${ageWords(nowMs - seenMs)} ago`
-}
-
-function Removal({ office, device, onClose }: { office: Office; device: DeviceView; onClose: () => void }) {
-  const { isBusy, problem, ask } = useAsk()
-  return (
-    <Dialog title={`Remove ${device.name}?`} onClose={onClose}>
-      <p>It is disconnected at once and cannot come back. What it recorded stays stored.</p>
-      {problem !== null && (
-        <p class="notice bad" role="alert">
-          {problem}
-        </p>
-      )}
-      <button
-        type="button"
-        class="button danger"
-        disabled={isBusy}
-        onClick={() =>
-          ask(async () => {
-            await office.api.send('DELETE', `/v1/devices/${device.deviceId}`)
-            onClose()
-          })
-        }
-      >
-        Remove it
-      </button>
-    </Dialog>
-  )
 }

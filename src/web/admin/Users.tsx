@@ -111,7 +111,7 @@ function NewUser({ office }: { office: Office }) {
   const { isBusy, problem, ask } = useAsk()
   return (
     <form
-      class="row wrap new-user"
+      class="row wrap foot"
       onSubmit={(event) => {
         event.preventDefault()
         ask(async () => {

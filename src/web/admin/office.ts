@@ -18,7 +18,7 @@ const CLIENT_NAME = 'alzy admin'
 export function openOffice({ credential, setup }: { credential: Credential; setup: Setup }) {
   const api = createApi({
     token: () => credential.token.peek(),
-    onRefused: () => credential.forget('Your sign-in is not good any more. Please sign in again.'),
+    onRefused: credential.refused,
   })
   /** Whoever looks is no admin. */
   const isRefused = signal(false)

@@ -25,6 +25,7 @@ export function createCredential() {
     signIns: computed(() => signIns.value),
     keep,
     renew,
+    refused,
     forget,
     get refreshToken() {
       return sessionStorage.getItem(REFRESH_KEY)
@@ -42,6 +43,15 @@ export function createCredential() {
     if (refreshToken !== null) sessionStorage.setItem(REFRESH_KEY, refreshToken)
     ended.value = null
     held.value = token
+  }
+
+  /**
+   * The HTTP API would not have the token. One that an issuer renews has run out while the issuer is away: that is for
+   * the connection to say, which asks for the next one and is refused as well when there is none.
+   */
+  function refused(): void {
+    if (sessionStorage.getItem(REFRESH_KEY) !== null) return
+    forget('Your sign-in is not good any more. Please sign in again.')
   }
 
   function forget(why: string | null): void {

@@ -3,6 +3,7 @@
  * when it runs out. The hub is not asked; it only checks what comes out.
  */
 import type { TokenSource } from '../../client/browser.ts'
+import { retryAfterMs } from '../../client/retryAfter.ts'
 import type { Credential } from './credential.ts'
 import type { Setup } from './shapes.ts'
 
@@ -24,7 +25,23 @@ const RANDOM_BYTES = 32
 
 export const SIGN_IN_EXPIRED = 'Your sign-in has expired. Please sign in again.'
 
+/** An issuer that says nothing for so long is away. */
+const ANSWER_MS_MAX = 10_000
+/** What comes with an OAuth error (RFC 6749, 5.2); some issuers say 403. Any other status is no word on the grant. */
+const REFUSALS = [400, 401, 403]
+
+/** The issuer will not have what it was shown, now or later. */
 class IssuerRefusal extends Error {}
+
+/** Nobody can tell what the issuer thinks: it did not answer, or has no time. */
+class IssuerAway extends Error {
+  readonly retryAfterMs: number
+
+  constructor(message: string, retryAfterMs = 0) {
+    super(message)
+    this.retryAfterMs = retryAfterMs
+  }
+}
 
 /** Leaves the page for the issuer's. */
 export async function beginSignIn(issuer: Issuer): Promise<void> {
@@ -73,53 +90,85 @@ export async function finishSignIn(issuer: Issuer): Promise<Grant | null> {
  */
 export function freshTokenOf(setup: Setup, credential: Credential): TokenSource {
   const { oidc } = setup
-  const refreshAtFirst = credential.refreshToken
-  if (oidc === null || refreshAtFirst === null) return credential.token.peek() ?? ''
+  if (oidc === null || credential.refreshToken === null) return credential.token.peek() ?? ''
+  const renew = createRenewal(oidc, credential)
   return async (isDue) => {
-    if (isDue) await renew(oidc, credential.refreshToken ?? refreshAtFirst, credential)
+    if (isDue) await renew()
     return credential.token.peek() ?? ''
   }
 }
 
-/** An issuer that is away is asked again; one that will not have the refresh token ends the sign-in. */
-async function renew(issuer: Issuer, refreshToken: string, credential: Credential): Promise<void> {
-  try {
-    const grant = await refresh(issuer, refreshToken)
-    credential.renew(grant.token, grant.refreshToken)
-  } catch (fault) {
-    if (fault instanceof IssuerRefusal) credential.forget(SIGN_IN_EXPIRED)
-    throw fault
+/**
+ * Gets the next token of this sign-in, once for all who ask meanwhile: a refresh token may be good for one time only.
+ * An issuer that is away is asked again when somebody asks, but no earlier than it said; one that will not have the
+ * refresh token ends the sign-in.
+ */
+function createRenewal(issuer: Issuer, credential: Credential): () => Promise<void> {
+  let underWay: Promise<void> | null = null
+  /** Of `performance.now()`, a clock that never jumps. */
+  let notBeforeMs = 0
+  return () => {
+    underWay ??= renew().finally(() => {
+      underWay = null
+    })
+    return underWay
   }
-}
 
-function refresh(issuer: Issuer, refreshToken: string): Promise<Grant> {
-  return exchange(issuer, { grant_type: 'refresh_token', refresh_token: refreshToken })
+  async function renew(): Promise<void> {
+    if (performance.now() < notBeforeMs)
+      throw new IssuerAway('The issuer asked to be left alone for a while.')
+    const refreshToken = credential.refreshToken
+    if (refreshToken === null) throw new IssuerRefusal('Nobody is signed in any more.')
+    try {
+      const grant = await exchange(issuer, { grant_type: 'refresh_token', refresh_token: refreshToken })
+      // Whoever signed out meanwhile stays so.
+      if (credential.refreshToken === refreshToken) credential.renew(grant.token, grant.refreshToken)
+    } catch (fault) {
+      if (fault instanceof IssuerAway) notBeforeMs = performance.now() + fault.retryAfterMs
+      if (fault instanceof IssuerRefusal && credential.refreshToken === refreshToken) {
+        credential.forget(SIGN_IN_EXPIRED)
+      }
+      throw fault
+    }
+  }
 }
 
 async function exchange(issuer: Issuer, fields: Record<string, string>): Promise<Grant> {
   const { token_endpoint } = await discover(issuer.issuer)
-  const response = await fetch(token_endpoint, {
+  const response = await ask(token_endpoint, {
     method: 'POST',
     body: new URLSearchParams({ ...fields, client_id: issuer.clientId }),
   })
-  if (response.status >= 500) throw new Error(`The issuer answered ${response.status}. Please try again.`)
-  const answer = (await response.json()) as {
+  const answer = (await response.json().catch(() => null)) as {
     id_token?: string
     refresh_token?: string
     error?: string
     error_description?: string
+  } | null
+  if (REFUSALS.includes(response.status) && answer?.error !== undefined) {
+    throw new IssuerRefusal(answer.error_description ?? answer.error)
   }
-  if (answer.id_token === undefined) {
-    throw new IssuerRefusal(answer.error_description ?? answer.error ?? 'The issuer gave no token.')
-  }
+  if (!response.ok || answer === null) throw awayAs(response)
+  if (answer.id_token === undefined) throw new IssuerRefusal('The issuer gave no token.')
   // Made out to this page (`aud`), which is what the hub wants to see; an access token need not be.
   return { token: answer.id_token, refreshToken: answer.refresh_token ?? fields.refresh_token ?? null }
 }
 
 async function discover(issuer: string): Promise<Endpoints> {
-  const response = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)
-  if (!response.ok) throw new Error(`${issuer} does not tell how to sign in (${response.status}).`)
+  const response = await ask(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)
+  if (!response.ok) throw awayAs(response)
   return (await response.json()) as Endpoints
+}
+
+function ask(url: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS_MAX) }).catch(() => {
+    throw new IssuerAway('The issuer cannot be reached. Please try again.')
+  })
+}
+
+function awayAs({ status, headers }: Response): IssuerAway {
+  const waitMs = retryAfterMs(headers.get('retry-after')) ?? 0
+  return new IssuerAway(`The issuer answered ${status}. Please try again.`, waitMs)
 }
 
 function redirectUri(): string {

@@ -51,7 +51,7 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
 
   const api: Api = createApi({
     token: () => credential.token.peek(),
-    onRefused: () => credential.forget('Your sign-in is not good any more. Please sign in again.'),
+    onRefused: credential.refused,
   })
   const watch = openWatch({
     token: freshTokenOf(setup, credential),

@@ -15,16 +15,21 @@ export function createWakeLock() {
   }
 
   async function take(): Promise<void> {
-    if (!isWanted || document.visibilityState !== 'visible' || !('wakeLock' in navigator)) return
+    if (!isNeeded() || document.visibilityState !== 'visible' || !('wakeLock' in navigator)) return
     const taken = await navigator.wakeLock.request('screen').catch(() => null)
     // Refused, as when the battery is low: the page works all the same.
     if (taken === null) return
-    if (!isWanted) return void taken.release()
+    // Not wanted any more, or asked for twice: one that nobody remembers would never be released.
+    if (!isNeeded()) return void taken.release()
     lock = taken
     isHeld.value = true
     taken.addEventListener('release', () => {
       if (lock === taken) isHeld.value = false
     })
+  }
+
+  function isNeeded(): boolean {
+    return isWanted && !isHeld.peek()
   }
 
   function release(): void {

@@ -1,32 +1,29 @@
 /** The dialog that is open, if one is. */
+import { AddDevice } from '../../devices/AddDevice.tsx'
+import { EditDevice } from '../../devices/EditDevice.tsx'
+import { PairAgain } from '../../devices/PairAgain.tsx'
+import { RemoveDevice } from '../../devices/RemoveDevice.tsx'
 import type { Desk } from '../desk.ts'
-import { AddDevice } from './AddDevice.tsx'
-import { EditDevice } from './EditDevice.tsx'
-import { PairAgain } from './PairAgain.tsx'
-import { RemoveDevice } from './RemoveDevice.tsx'
 import { Shares } from './Shares.tsx'
 
 export function DialogHost({ desk }: { desk: Desk }) {
-  const device = desk.watch.devices.get(desk.selectedId.value ?? 0)
-  switch (desk.dialog.value) {
-    case null:
-      return null
-    case 'add':
-      return <AddDevice desk={desk} />
-    case 'shares':
-      return <Shares desk={desk} />
+  const { api, watch, dialog } = desk
+  const device = watch.devices.get(desk.selectedId.value ?? 0)
+  const isDark = desk.theme.isDark.value
+  const onClose = () => {
+    dialog.value = null
+  }
+  if (dialog.value === 'add') {
+    return <AddDevice api={api} watch={watch} isDark={isDark} onClose={onClose} onShow={desk.select} />
+  }
+  if (dialog.value === 'shares') return <Shares desk={desk} />
+  if (dialog.value === null || device === undefined) return null
+  switch (dialog.value) {
     case 'edit':
-      return device === undefined ? null : (
-        <EditDevice
-          api={desk.api}
-          device={device}
-          isDark={desk.theme.isDark.value}
-          onClose={() => (desk.dialog.value = null)}
-        />
-      )
+      return <EditDevice api={api} device={device} isDark={isDark} onClose={onClose} />
     case 'pair':
-      return device === undefined ? null : <PairAgain desk={desk} device={device} />
+      return <PairAgain api={api} watch={watch} device={device} onClose={onClose} onShow={desk.select} />
     case 'remove':
-      return device === undefined ? null : <RemoveDevice desk={desk} device={device} />
+      return <RemoveDevice api={api} device={device} onClose={onClose} />
   }
 }

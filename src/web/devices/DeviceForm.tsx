@@ -1,7 +1,8 @@
 /** Name and colour of a device. */
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import { DEVICE_COLORS, type DeviceColor } from '../../../client/browser.ts'
-import { colorOf } from '../../look/colors.ts'
+import { DEVICE_COLORS, type DeviceColor } from '../../client/browser.ts'
+import { colorOf } from '../look/colors.ts'
 
 const NAME_CHARS_MAX = 200
 
@@ -17,6 +18,7 @@ export function DeviceForm({
   problem,
   words,
   onSubmit,
+  children,
 }: {
   initial: DeviceFields
   isDark: boolean
@@ -24,6 +26,8 @@ export function DeviceForm({
   problem: string | null
   words: string
   onSubmit: (fields: DeviceFields) => void
+  /** What is asked before these. */
+  children?: ComponentChildren
 }) {
   const [name, setName] = useState(initial.name)
   const [color, setColor] = useState(initial.color)
@@ -35,6 +39,7 @@ export function DeviceForm({
         onSubmit({ name: name.trim(), color })
       }}
     >
+      {children}
       <label class="field">
         <span>Name</span>
         <input

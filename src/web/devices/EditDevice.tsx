@@ -1,8 +1,8 @@
 /** Renames or recolours a device. */
-import type { DeviceView } from '../../../client/browser.ts'
-import type { Api } from '../../hub/api.ts'
-import { useAsk } from '../../hub/useAsk.ts'
-import { Dialog } from '../../look/Dialog.tsx'
+import type { DeviceView } from '../../client/browser.ts'
+import type { Api } from '../hub/api.ts'
+import { useAsk } from '../hub/useAsk.ts'
+import { Dialog } from '../look/Dialog.tsx'
 import { DeviceForm } from './DeviceForm.tsx'
 
 export function EditDevice({

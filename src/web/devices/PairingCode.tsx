@@ -3,28 +3,36 @@
  * hub's word on that is `pairedAt`, asked for when a sign of the device comes and every few seconds.
  */
 import { useEffect, useState } from 'preact/hooks'
-import type { Device, Pairing } from '../../hub/shapes.ts'
-import { CopyButton } from '../../look/CopyButton.tsx'
-import { Icon } from '../../look/Icon.tsx'
-import { Qr } from '../../look/Qr.tsx'
-import { useSecond } from '../../look/useSecond.ts'
-import { durationWords } from '../../look/words.ts'
-import type { Desk } from '../desk.ts'
+import type { Api } from '../hub/api.ts'
+import type { Device, Pairing } from '../hub/shapes.ts'
+import { CopyButton } from '../look/CopyButton.tsx'
+import { Icon } from '../look/Icon.tsx'
+import { Qr } from '../look/Qr.tsx'
+import { useSecond } from '../look/useSecond.ts'
+import { durationWords } from '../look/words.ts'
+import type { Watch } from '../map/watch.ts'
 
 const LOOK_EVERY_MS = 2_000
 
 export function PairingCode({
-  desk,
+  api,
+  watch,
   pairing,
   onAgain,
+  onClose,
+  onShow,
 }: {
-  desk: Desk
+  api: Pick<Api, 'get'>
+  watch: Pick<Watch, 'listen' | 'now'>
   pairing: Pairing
   onAgain: () => void
+  onClose: () => void
+  /** Where the device can be shown at once. */
+  onShow?: ((deviceId: number) => void) | undefined
 }) {
   const { device, pairingUrl, pairingToken, expiresAt } = pairing
-  const isPaired = usePaired(desk, device)
-  const leftS = (Date.parse(expiresAt) - useSecond() - (desk.watch.now() - Date.now())) / 1_000
+  const isPaired = usePaired(api, watch, device)
+  const leftS = (Date.parse(expiresAt) - useSecond() - (watch.now() - Date.now())) / 1_000
   if (isPaired) {
     return (
       <div class="stack paired" role="status">
@@ -37,11 +45,11 @@ export function PairingCode({
           type="button"
           class="button main"
           onClick={() => {
-            desk.dialog.value = null
-            desk.select(device.id)
+            onClose()
+            onShow?.(device.id)
           }}
         >
-          Show it
+          {onShow === undefined ? 'Done' : 'Show it'}
         </button>
       </div>
     )
@@ -79,23 +87,23 @@ export function PairingCode({
   )
 }
 
-function usePaired(desk: Desk, device: Device): boolean {
+function usePaired(api: Pick<Api, 'get'>, watch: Pick<Watch, 'listen'>, device: Device): boolean {
   const [isPaired, setPaired] = useState(false)
   useEffect(() => {
     if (isPaired) return
     const look = async () => {
-      const now = await desk.api.get<Device>(`/v1/devices/${device.id}`).catch(() => null)
+      const now = await api.get<Device>(`/v1/devices/${device.id}`).catch(() => null)
       if (now !== null && now.pairedAt !== null && now.pairedAt !== device.pairedAt) setPaired(true)
     }
     const timer = setInterval(look, LOOK_EVERY_MS)
-    const stopListening = desk.watch.listen((event) => {
+    const stopListening = watch.listen((event) => {
       if ('device' in event && event.device.deviceId === device.id) look()
     })
     return () => {
       clearInterval(timer)
       stopListening()
     }
-  }, [desk, device, isPaired])
+  }, [api, watch, device, isPaired])
   return isPaired
 }
 

@@ -1,16 +1,21 @@
 /** Asks once more before a device is removed. */
-import type { DeviceView } from '../../../client/browser.ts'
-import { useAsk } from '../../hub/useAsk.ts'
-import { Dialog } from '../../look/Dialog.tsx'
-import type { Desk } from '../desk.ts'
+import type { DeviceView } from '../../client/browser.ts'
+import type { Api } from '../hub/api.ts'
+import { useAsk } from '../hub/useAsk.ts'
+import { Dialog } from '../look/Dialog.tsx'
 
-export function RemoveDevice({ desk, device }: { desk: Desk; device: DeviceView }) {
+export function RemoveDevice({
+  api,
+  device,
+  onClose,
+}: {
+  api: Pick<Api, 'send'>
+  device: DeviceView
+  onClose: () => void
+}) {
   const { isBusy, problem, ask } = useAsk()
-  const close = () => {
-    desk.dialog.value = null
-  }
   return (
-    <Dialog title={`Remove ${device.name}?`} onClose={close}>
+    <Dialog title={`Remove ${device.name}?`} onClose={onClose}>
       <p>
         It is disconnected and gone from every map at once, and cannot come back. What it recorded stays
         stored.
@@ -21,7 +26,7 @@ export function RemoveDevice({ desk, device }: { desk: Desk; device: DeviceView 
         </p>
       )}
       <div class="row">
-        <button type="button" class="button grow" onClick={close}>
+        <button type="button" class="button grow" onClick={onClose}>
           Keep it
         </button>
         <button
@@ -30,8 +35,8 @@ export function RemoveDevice({ desk, device }: { desk: Desk; device: DeviceView 
           disabled={isBusy}
           onClick={() =>
             ask(async () => {
-              await desk.api.send('DELETE', `/v1/devices/${device.deviceId}`)
-              close()
+              await api.send('DELETE', `/v1/devices/${device.deviceId}`)
+              onClose()
             })
           }
         >

@@ -1,21 +1,32 @@
 /** A new code for a device that is there: the phone was lost, or the browser forgot it. */
 import { useState } from 'preact/hooks'
-import type { DeviceView } from '../../../client/browser.ts'
-import type { Pairing } from '../../hub/shapes.ts'
-import { useAsk } from '../../hub/useAsk.ts'
-import { Dialog } from '../../look/Dialog.tsx'
-import type { Desk } from '../desk.ts'
+import type { DeviceView } from '../../client/browser.ts'
+import type { Api } from '../hub/api.ts'
+import type { Pairing } from '../hub/shapes.ts'
+import { useAsk } from '../hub/useAsk.ts'
+import { Dialog } from '../look/Dialog.tsx'
+import type { Watch } from '../map/watch.ts'
 import { PairingCode } from './PairingCode.tsx'
 
-export function PairAgain({ desk, device }: { desk: Desk; device: DeviceView }) {
+export function PairAgain({
+  api,
+  watch,
+  device,
+  onClose,
+  onShow,
+}: {
+  api: Pick<Api, 'get' | 'send'>
+  watch: Pick<Watch, 'listen' | 'now'>
+  device: DeviceView
+  onClose: () => void
+  onShow?: ((deviceId: number) => void) | undefined
+}) {
   const [pairing, setPairing] = useState<Pairing | null>(null)
   const { isBusy, problem, ask } = useAsk()
   const begin = () =>
-    ask(async () =>
-      setPairing(await desk.api.send<Pairing>('POST', `/v1/devices/${device.deviceId}/pairing`)),
-    )
+    ask(async () => setPairing(await api.send<Pairing>('POST', `/v1/devices/${device.deviceId}/pairing`)))
   return (
-    <Dialog title="Pair again" onClose={() => (desk.dialog.value = null)}>
+    <Dialog title="Pair again" onClose={onClose}>
       {pairing === null ? (
         <>
           <p>
@@ -32,7 +43,14 @@ export function PairAgain({ desk, device }: { desk: Desk; device: DeviceView }) 
           </button>
         </>
       ) : (
-        <PairingCode desk={desk} pairing={pairing} onAgain={begin} />
+        <PairingCode
+          api={api}
+          watch={watch}
+          pairing={pairing}
+          onAgain={begin}
+          onClose={onClose}
+          onShow={onShow}
+        />
       )}
     </Dialog>
   )
