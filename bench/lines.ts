@@ -17,6 +17,7 @@ export interface Line {
     memoryGb: number
     os: string
     node: string
+    /** Processors that others kept busy before the run. */
     loadAtStart: number
     postgres: string
   }

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { appendFileSync, mkdirSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { RESULTS_DIRECTORY, ROOT } from './paths.ts'
 
 /** One quantity over the rounds of a run. */
@@ -31,8 +32,12 @@ export interface Outcome {
   ratio: number
 }
 
-/** What others were doing here when the run began: figures of a busy machine compare with nothing. */
-const loadAtStart = os.loadavg()[0]!
+/** How long the machine is looked at before the run begins. */
+const LOOK_MS = 1_000
+/** Processors that others may keep busy; above, figures compare with nothing. */
+export const QUIET_LOAD_MAX = 0.5
+/** Parts of a benchmark have a parent that has looked. */
+const loadAtStart = process.send === undefined ? await busyProcessors() : 0
 
 export function figureOf(rounds: readonly number[]): Figure {
   const median = medianOf(rounds)
@@ -85,7 +90,7 @@ export function report(outcome: Outcome): void {
   mkdirSync(RESULTS_DIRECTORY, { recursive: true })
   appendFileSync(path.join(RESULTS_DIRECTORY, `${scenario}.jsonl`), `${line}\n`)
   process.stdout.write(`${line}\n`)
-  if (loadAtStart > 0.5)
+  if (loadAtStart > QUIET_LOAD_MAX)
     tell(`the machine was busy (load ${loadAtStart.toFixed(1)}): these figures say little`)
 }
 
@@ -102,6 +107,15 @@ function commitFacts(): { commit: string | null; dirty: boolean | null } {
 
 function git(...parameters: string[]): string {
   return execFileSync('git', parameters, { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' }).trim()
+}
+
+/** How many processors are busy now. The load average would still tell of the scenario before. */
+async function busyProcessors(): Promise<number> {
+  const idleMs = () => os.cpus().reduce((sum, { times }) => sum + times.idle, 0)
+  const [before, startedMs] = [idleMs(), performance.now()]
+  await sleep(LOOK_MS)
+  const idle = (idleMs() - before) / (performance.now() - startedMs)
+  return Math.max(0, os.cpus().length - idle)
 }
 
 function machineFacts() {

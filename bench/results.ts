@@ -9,11 +9,8 @@ import { GOALS } from './goals.ts'
 import { isFigure, type Line, lastLine, type Row, rowsOf } from './lines.ts'
 import { PLOTS_DIRECTORY, RESULTS_PAGE } from './paths.ts'
 import { plotOf } from './plots.ts'
-import { tell } from './report.ts'
+import { QUIET_LOAD_MAX, tell } from './report.ts'
 import { SCENARIOS } from './scenarios.ts'
-
-/** Above this others were at work on the machine. */
-const QUIET_LOAD_MAX = 0.5
 
 mkdirSync(PLOTS_DIRECTORY, { recursive: true })
 writeFileSync(RESULTS_PAGE, page())
