@@ -1,14 +1,17 @@
 /**
  * `npm run bench:growth`: what a point costs the hub as things grow: the same points from more and more devices, on top
- * of more and more stored points, and old points by the hundred after an outage. Goal: from 100 to 10 000 devices the
- * processor time for a point grows by at most a fifth.
+ * of more and more stored points, and old points by the hundred after an outage. Beside the growing crowd, in the same
+ * run: uWebSockets.js that receives, decodes and acknowledges the same frames and does nothing else, since a frame from
+ * each of many sockets costs the kernel more than many from a few. Goal: from 100 to 10 000 devices the processor time
+ * for a point grows by at most a fifth.
  */
+import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
 import { readFlags } from './flags.ts'
 import type { GeneratorTasks } from './generator.ts'
-import { growth, type Hub, startHub } from './hubProcess.ts'
+import { type Hub, startHub } from './hubProcess.ts'
 import { figureOf, report, rounded, tell } from './report.ts'
 
 const flags = readFlags('Cost of a point with more devices, more stored points, and after an outage.', {
@@ -39,6 +42,15 @@ interface Round {
   pointsPerSecond: number
 }
 
+/** Whom a case is sent to. */
+interface Receiver {
+  name: string
+  port: number
+  cpuMs: () => Promise<number>
+  /** Rejects when it has not done what it should with so many points. */
+  confirm: (points: number) => Promise<void>
+}
+
 /** How long the devices were away. */
 const OUTAGE_MS = 6 * 3_600_000
 const WINDOW_POINTS = 400
@@ -47,13 +59,14 @@ const COLD_ROUNDS = 3
 
 const databases = await openDatabases(false)
 const generator = openChild<GeneratorTasks>('generator')
+const bareServer = openChild<BareServerTasks>('bareServer')
 let hub: Hub | null = null
 try {
   hub = await startHub({ ...databases.hubEnv, ...room(Math.max(...flags.devices)) }, flags.profile)
   await compare(hub)
 } finally {
   await hub?.stop()
-  await generator.end()
+  await Promise.all([generator.end(), bareServer.end()])
   await databases.close()
 }
 process.exit()
@@ -95,12 +108,21 @@ async function compare(running: Hub): Promise<void> {
     pointsPerFrame: replayFrame,
     ageMs: OUTAGE_MS,
   }
-  const results = await alternate(running, [...crowds, outage], databases.empty)
+  const hub = await hubReceiver(running)
+  const bare = await bareReceiver()
+  const pairs = crowds.flatMap((one): [Receiver, Case][] => [
+    [bare, one],
+    [hub, one],
+  ])
+  const measured = await alternate([...pairs, [hub, outage]], databases.empty)
+  const rowsOf = (receiver: Receiver) =>
+    measured.filter((one) => one.receiver === receiver).map(({ row }) => row)
+  const results = rowsOf(hub)
   for (const size of flags.stored) {
     tell(`storing ${size} points`)
     await databases.fill(size)
     const one: Case = { ...crowds[0]!, axis: 'stored points', size }
-    results.push(...(await alternate(running, [one], async () => {})))
+    for (const { row } of await alternate([[hub, one]], async () => {})) results.push(row)
   }
   const ofDevices = results.filter(({ axis }) => axis === 'devices')
   report({
@@ -108,52 +130,78 @@ async function compare(running: Hub): Promise<void> {
     postgres,
     parameters: { ...flags, profile: flags.profile !== '' },
     results,
-    reference: ofDevices[0],
+    reference: rowsOf(bare),
     ratio: ofDevices.at(-1)!.cpuMicrosPerPoint.median / ofDevices[0]!.cpuMicrosPerPoint.median,
   })
 }
 
-async function alternate(running: Hub, cases: readonly Case[], prepare: () => Promise<void>) {
-  const rounds = new Map<Case, Round[]>(cases.map((one) => [one, []]))
+async function hubReceiver({ port, metrics, cpuMs }: Hub): Promise<Receiver> {
+  const storedNow = async () => (await metrics()).get('alzy_points_stored_total')!
+  let stored = await storedNow()
+  return {
+    name: 'hub',
+    port,
+    cpuMs,
+    confirm: async (points) => {
+      const before = stored
+      stored = await storedNow()
+      if (stored - before !== points) throw new Error(`the hub stored ${stored - before} of ${points} points`)
+    },
+  }
+}
+
+async function bareReceiver(): Promise<Receiver> {
+  const { port } = await bareServer.ask('listen', { windowPoints: WINDOW_POINTS, decodes: true })
+  return {
+    name: 'uWebSockets.js alone',
+    port,
+    cpuMs: async () => (await bareServer.ask('cpu', undefined)).usedMs,
+    confirm: async () => {},
+  }
+}
+
+async function alternate(pairs: readonly [Receiver, Case][], prepare: () => Promise<void>) {
+  const rounds: Round[][] = pairs.map(() => [])
   for (let round = 1 - COLD_ROUNDS; round <= flags.rounds; round++) {
-    for (const one of cases) {
+    for (const [i, [receiver, one]] of pairs.entries()) {
       await prepare()
-      const measured = await measure(running, one)
+      const measured = await measure(receiver, one)
       if (round < 1) continue
-      rounds.get(one)!.push(measured)
+      rounds[i]!.push(measured)
       const { cpuMicrosPerPoint, pointsPerSecond } = measured
       tell(
-        `round ${round}: ${one.axis} ${one.size}: ${rounded(cpuMicrosPerPoint)} µs of the hub a point, ${rounded(pointsPerSecond)} points/s`,
+        `round ${round}: ${one.axis} ${one.size}: ${receiver.name}: ${rounded(cpuMicrosPerPoint)} µs a point, ` +
+          `${rounded(pointsPerSecond)} points/s`,
       )
     }
   }
-  return cases.map((one) => {
-    const measured = rounds.get(one)!
-    return {
-      axis: one.axis,
-      size: one.size,
-      pointsPerFrame: one.pointsPerFrame,
+  return pairs.map(([receiver, { axis, size, pointsPerFrame }], i) => {
+    const measured = rounds[i]!
+    const row = {
+      axis,
+      size,
+      pointsPerFrame,
       cpuMicrosPerPoint: figureOf(measured.map((round) => round.cpuMicrosPerPoint)),
       pointsPerSecond: figureOf(measured.map((round) => round.pointsPerSecond)),
     }
+    return { receiver, row }
   })
 }
 
 /** From the first frame to the last ACK. Connecting and encoding are not counted. */
-async function measure({ port, metrics }: Hub, one: Case): Promise<Round> {
+async function measure({ port, cpuMs, confirm }: Receiver, one: Case): Promise<Round> {
   const { deviceKeys, pointsPerFrame, ageMs } = one
   const framesPerDevice = Math.max(1, Math.round(flags.points / deviceKeys.length / pointsPerFrame))
   const points = framesPerDevice * deviceKeys.length * pointsPerFrame
   await generator.ask('connect', { port, deviceKeys, firstPlace: 0, ageMs })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' })
-  const before = await metrics()
+  const beforeMs = await cpuMs()
   const sent = await generator.ask('send', { pointsPerFrame, windowPoints: WINDOW_POINTS })
-  const after = await metrics()
+  const usedMs = (await cpuMs()) - beforeMs
   await generator.ask('disconnect', undefined)
-  const stored = growth(before, after, 'alzy_points_stored_total')
-  if (stored !== points) throw new Error(`the hub stored ${stored} of ${points} points`)
+  await confirm(points)
   return {
-    cpuMicrosPerPoint: (growth(before, after, 'process_cpu_seconds_total') * 1e6) / points,
+    cpuMicrosPerPoint: (usedMs * 1_000) / points,
     pointsPerSecond: (points * 1_000) / (sent.lastAckMs - sent.firstSendMs),
   }
 }
