@@ -24,7 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   scenario('cost', 'CPU of the hub', 180),
   scenario('latency', 'Latency', 250),
-  scenario('connections', 'Idle sockets', 480),
+  scenario('connections', 'Idle sockets', 700),
   scenario('growth', 'Growth', 700),
   scenario('slow', 'Slow viewers', 180),
   scenario('hello', 'Reconnect storm', 120),
