@@ -108,21 +108,21 @@ async function compare(running: Hub): Promise<void> {
     pointsPerFrame: replayFrame,
     ageMs: OUTAGE_MS,
   }
-  const hub = await hubReceiver(running)
+  const whole = await hubReceiver(running)
   const bare = await bareReceiver()
   const pairs = crowds.flatMap((one): [Receiver, Case][] => [
     [bare, one],
-    [hub, one],
+    [whole, one],
   ])
-  const measured = await alternate([...pairs, [hub, outage]], databases.empty)
+  const measured = await alternate([...pairs, [whole, outage]], databases.empty)
   const rowsOf = (receiver: Receiver) =>
     measured.filter((one) => one.receiver === receiver).map(({ row }) => row)
-  const results = rowsOf(hub)
+  const results = rowsOf(whole)
   for (const size of flags.stored) {
     tell(`storing ${size} points`)
     await databases.fill(size)
     const one: Case = { ...crowds[0]!, axis: 'stored points', size }
-    for (const { row } of await alternate([[hub, one]], async () => {})) results.push(row)
+    for (const { row } of await alternate([[whole, one]], async () => {})) results.push(row)
   }
   const ofDevices = results.filter(({ axis }) => axis === 'devices')
   report({

@@ -278,7 +278,7 @@ export function learnLast(session: Session, last: { recordedMs: number; received
   }
 }
 
-/** The database has lost the row (a failover): it has to be created again. */
+/** The database has lost the row (a failover), or it is another's: it has to be created or found by its start. */
 export function forgetId(session: Session): void {
   session.id = 0
   session.storedRevision = 0

@@ -2,7 +2,7 @@
 import { createAdversary } from './adversary.ts'
 import type { View } from './picture.ts'
 import type { Sometimes } from './sometimes.ts'
-import { AHEAD_MS } from './tables.ts'
+import { AHEAD_MS, type PointRow } from './tables.ts'
 import { createWorld, Violation, type World } from './world.ts'
 
 export interface Outcome {
@@ -154,18 +154,21 @@ function judge(world: World): void {
       // What the store refuses was shown all the same: live runs ahead of it.
       if (world.deviceWitness.hasPoisonSession(id)) continue
       if (view === undefined) fail(`${viewer.token}: does not show device ${id}`)
-      else if (isAheadAtFirst(world, id, view)) continue
-      else if (view.lastMs !== (newest?.recordedMs ?? null) || view.lat !== (newest?.values[0] ?? null)) {
+      else if (!isNewest(view, newest) && !isAheadAtFirst(world, id, view)) {
         fail(`${viewer.token}: shows device ${id} at ${view.lastMs}, and ${newest?.recordedMs} is stored`)
       } else if (view.online !== (hub!.fleet.get(id)?.online ?? false)) {
         fail(`${viewer.token}: shows device ${id} as ${view.online ? 'online' : 'offline'}`)
-      } else if (newest !== null && view.status !== null) {
+      } else if (newest !== null && isNewest(view, newest) && view.status !== null) {
         const { status } = tables.sessions.get(newest.sessionId)!
         if (view.status !== status)
           fail(`${viewer.token}: shows device ${id} as ${view.status}, not ${status}`)
       }
     }
   }
+}
+
+function isNewest({ lastMs, lat }: View, newest: PointRow | null): boolean {
+  return lastMs === (newest?.recordedMs ?? null) && lat === (newest?.values[0] ?? null)
 }
 
 /**
