@@ -18,7 +18,7 @@ const flags = readFlags('Milliseconds to a viewer while half of the viewers read
   rate: { value: 500, says: 'frames per second of all devices together, a point each' },
   devices: { value: 20, says: 'devices' },
   seconds: { value: 8, says: 'length of a round; a hub knows a stalled viewer after five' },
-  rounds: { value: 5, says: 'pairs of rounds' },
+  rounds: { value: 9, says: 'pairs of rounds' },
   embedded: { value: false, says: 'use the embedded database' },
   profile: { value: '', says: 'folder for a CPU profile of the hub' },
   secondsMax: { value: 300, says: 'give up after so long' },
