@@ -13,6 +13,7 @@ import { type Connection, openConnection, type Target } from '../src/store/conne
 import { openEmbedded } from '../src/store/embedded.ts'
 import { startPostgres } from '../test/rig/postgres.ts'
 import { HUB_MAIN } from './paths.ts'
+import { familyCpuMs } from './processes.ts'
 
 const run = promisify(execFile)
 const STATEMENT_TIMEOUT_MS = 60_000
@@ -31,6 +32,8 @@ export interface Databases {
   fill: (points: number) => Promise<void>
   /** Forgets all points and flushes what was written, so that every round finds the same. Embedded: does nothing. */
   empty: () => Promise<void>
+  /** Processor time that the server has used; embedded, it is the hub's. */
+  cpuMs: () => number
   close: () => Promise<void>
 }
 
@@ -65,6 +68,7 @@ async function openServerPair(folder: string): Promise<Databases> {
       for (const name of names) await cluster.query(name, 'truncate points')
       await cluster.query('postgres', 'checkpoint')
     },
+    cpuMs: () => familyCpuMs(cluster.pid),
     close: () => cluster.stop(),
   }
 }
@@ -87,6 +91,7 @@ async function openEmbeddedPair(folder: string): Promise<Databases> {
     referenceUrl: null,
     fill: () => Promise.reject(new Error('nobody but its hub can fill an embedded database')),
     empty: async () => {},
+    cpuMs: () => 0,
     close: () => closeReference(),
   }
 }

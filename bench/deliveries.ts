@@ -4,6 +4,7 @@
  */
 import type { BareServerTasks } from './bareServer.ts'
 import type { Child } from './children.ts'
+import type { Databases } from './databases.ts'
 import type { DialectName } from './dialects.ts'
 import type { GeneratorTasks } from './generator.ts'
 import type { Hub, HubUser } from './hubProcess.ts'
@@ -21,6 +22,8 @@ export interface Contender {
   /** How a peer is spoken to. */
   dialect?: DialectName
   cpuMs: () => Promise<number>
+  /** Work beside it, begun before the first frame leaves and ended after the last delivery. */
+  beside?: { start: (viewers: number) => Promise<unknown>; stop: () => Promise<unknown> }
   /** Of the last round with so many viewers of a user: tells how many frames fill the next. */
   rates: Map<number, number>
 }
@@ -30,6 +33,9 @@ export interface Round {
   cpuMicrosPerDelivery: number
   viewersCpuMs: number
   generatorCpuMs: number
+  databaseCpuMs: number
+  /** Processors that all of them kept busy: server, database, viewers and senders. */
+  processorsBusy: number
   missing: number
 }
 
@@ -42,12 +48,14 @@ export interface RoundsOptions {
   seconds: number
   /** Deliveries that may be under way. */
   underway: number
-  empty: () => Promise<void>
+  databases: Pick<Databases, 'empty' | 'cpuMs'>
 }
 
 /** A cold server manages about so many; the first round is not reported. */
 const COLD_DELIVERIES_PER_S = 100_000
 export const WINDOW_POINTS = 10_000
+/** With the larger one devices send a whole round at once, and what a point costs while things flow is not seen. */
+export const STEADY_WINDOW_POINTS = 400
 /** In a round: what the database then has to store must not take much longer than the round. */
 const FRAMES_MAX = 40_000
 
@@ -103,13 +111,13 @@ function bareUser(number: number, devices: number): HubUser {
  */
 export async function deliver(contender: Contender, viewers: number, options: RoundsOptions): Promise<Round> {
   const { port, users, sends, dialect, rates } = contender
-  const { generator, viewersChild, seconds, underway } = options
+  const { generator, viewersChild, databases, seconds, underway } = options
   const devices = options.devices * users.length
   const frames = ((rates.get(viewers) ?? COLD_DELIVERIES_PER_S) * seconds) / viewers
   const framesPerDevice = Math.max(1, Math.round(Math.min(frames, FRAMES_MAX) / devices))
   const unseenFramesMax = Math.max(1, Math.round(underway / viewers / devices))
   const expected = framesPerDevice * devices * viewers
-  await options.empty()
+  await databases.empty()
   await viewersChild.ask('connect', {
     port,
     tokens: users.map(({ token }) => token),
@@ -125,6 +133,8 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
   })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: sends })
   await viewersChild.ask('arm', { expected: framesPerDevice * devices * (viewers - 1) })
+  await contender.beside?.start(viewers)
+  const databaseBeforeMs = databases.cpuMs()
   const cpuBeforeMs = await contender.cpuMs()
   const sent = await generator.ask('send', {
     pointsPerFrame: 1,
@@ -133,17 +143,22 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
   })
   const counted = await viewersChild.ask('counted', undefined)
   const cpuMs = (await contender.cpuMs()) - cpuBeforeMs
+  const databaseCpuMs = databases.cpuMs() - databaseBeforeMs
+  await contender.beside?.stop()
   await generator.ask('disconnect', undefined)
   await viewersChild.ask('disconnect', undefined)
   const received = counted.received + sent.seen
   const lastMs = Math.max(counted.lastMs, sent.lastSeenMs)
-  const deliveriesPerSecond = (received / (lastMs - sent.firstSendMs)) * 1000
+  const tookMs = lastMs - sent.firstSendMs
+  const deliveriesPerSecond = (received / tookMs) * 1000
   rates.set(viewers, deliveriesPerSecond)
   return {
     deliveriesPerSecond,
     cpuMicrosPerDelivery: (cpuMs / received) * 1000,
     viewersCpuMs: counted.cpuMs,
     generatorCpuMs: sent.cpuMs,
+    databaseCpuMs,
+    processorsBusy: (cpuMs + databaseCpuMs + counted.cpuMs + sent.cpuMs) / tookMs,
     missing: expected - received,
   }
 }

@@ -12,6 +12,7 @@
  */
 import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
+import type { DatabaseLoadTasks } from './databaseLoad.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
 import { bareContender, type Contender, deliver, HUB_ENV, hubContender, type Round } from './deliveries.ts'
@@ -40,10 +41,13 @@ const flags = readFlags('LIVE frames per second from devices of a user to its vi
 })
 endWithin(flags.secondsMax)
 
+const STORING = 'the same rows stored'
+
 const databases = await openDatabases(flags.embedded)
 const generator = openChild<GeneratorTasks>('generator')
 const viewersChild = openChild<ViewersTasks>('viewers')
 const bareServer = openChild<BareServerTasks>('bareServer')
+const databaseLoad = openChild<DatabaseLoadTasks>('databaseLoad')
 let hub: Hub | null = null
 let peers: Peers | null = null
 try {
@@ -54,10 +58,16 @@ try {
 } finally {
   await hub?.stop()
   await peers?.close()
-  await Promise.all([generator, viewersChild, bareServer].map((child) => child.end()))
+  await Promise.all([generator, viewersChild, bareServer, databaseLoad].map((child) => child.end()))
   await databases.close()
 }
 process.exit()
+
+interface FanoutRow extends Record<string, unknown> {
+  ratio: number
+  /** The same, of uWebSockets.js while the same rows are stored beside it. */
+  ratioStoring?: number
+}
 
 async function compare(hub: Hub, { measured: peers, missing }: Peers): Promise<void> {
   const connection = await databases.openReference()
@@ -65,13 +75,14 @@ async function compare(hub: Hub, { measured: peers, missing }: Peers): Promise<v
   await connection.close()
   const mine = await hubContender(hub, flags.devices, flags.users)
   const bare = await bareContender(bareServer, flags.devices, { userCount: flags.users })
-  const results = []
+  const storing = await storingBeside(bare, mine)
+  const results: FanoutRow[] = []
   const references = []
   const others = []
   for (const reason of missing) tell(`not measured: ${reason}`)
   for (const viewers of flags.viewers) {
     const before = await hub.metrics()
-    const rounds = await alternate([bare, ...peers, mine], viewers)
+    const rounds = await alternate([bare, ...peers, mine, ...(storing === null ? [] : [storing])], viewers)
     const losses = lossesOf(before, await hub.metrics())
     const [kept, reference] = [summaryOf(rounds.get(mine)!), summaryOf(rounds.get(bare)!)]
     results.push({
@@ -81,7 +92,14 @@ async function compare(hub: Hub, { measured: peers, missing }: Peers): Promise<v
       ratio: rounded(kept.deliveriesPerSecond.median / reference.deliveriesPerSecond.median),
       cpuRatio: rounded(kept.cpuMicrosPerDelivery.median / reference.cpuMicrosPerDelivery.median),
     })
-    references.push({ viewers, ...reference })
+    references.push({ viewers, beside: 'nothing', ...reference })
+    if (storing !== null) {
+      const loaded = summaryOf(rounds.get(storing)!)
+      references.push({ viewers, beside: STORING, ...loaded })
+      results.at(-1)!.ratioStoring = rounded(
+        kept.deliveriesPerSecond.median / loaded.deliveriesPerSecond.median,
+      )
+    }
     for (const peer of peers) {
       const summary = summaryOf(rounds.get(peer)!)
       const times = rounded(kept.deliveriesPerSecond.median / summary.deliveriesPerSecond.median)
@@ -108,10 +126,28 @@ function nameOf({ embedded, users }: { embedded: boolean; users: number }): stri
   return ['fanout', ...(users > 1 ? ['users'] : []), ...(embedded ? ['embedded'] : [])].join('-')
 }
 
+/** The reference once more, while somebody stores as many rows a second as the hub does; null where nobody can. */
+async function storingBeside(bare: Contender, mine: Contender): Promise<Contender | null> {
+  if (databases.referenceUrl === null) return null
+  await databaseLoad.ask('open', { url: databases.referenceUrl, devices: flags.devices })
+  const contender: Contender = {
+    ...bare,
+    name: `${bare.name}, ${STORING} beside it`,
+    rates: new Map(),
+    beside: { start, stop: () => databaseLoad.ask('stop', undefined) },
+  }
+  return contender
+
+  /** The hub has had its round before. */
+  function start(viewers: number): Promise<unknown> {
+    return databaseLoad.ask('start', { rowsPerSecond: mine.rates.get(viewers)! / viewers })
+  }
+}
+
 /** Rounds of all, one after the other, so that a disturbance of the machine meets all; the first is not reported. */
 async function alternate(contenders: readonly Contender[], viewers: number) {
   const rounds = new Map<Contender, Round[]>(contenders.map((one) => [one, []]))
-  const options = { ...flags, generator, viewersChild, empty: databases.empty }
+  const options = { ...flags, generator, viewersChild, databases }
   for (const one of contenders) await deliver(one, viewers, options)
   for (let round = 1; round <= flags.rounds; round++) {
     for (const one of contenders) {
@@ -131,6 +167,8 @@ function summaryOf(rounds: Round[]) {
     cpuMicrosPerDelivery: figureOf(rounds.map((round) => round.cpuMicrosPerDelivery)),
     viewersCpuMs: figureOf(rounds.map((round) => round.viewersCpuMs)),
     generatorCpuMs: figureOf(rounds.map((round) => round.generatorCpuMs)),
+    databaseCpuMs: figureOf(rounds.map((round) => round.databaseCpuMs)),
+    processorsBusy: figureOf(rounds.map((round) => round.processorsBusy)),
     missing: rounds.reduce((sum, { missing }) => sum + missing, 0),
   }
 }

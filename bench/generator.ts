@@ -42,6 +42,8 @@ const PATIENCE_MS = 60_000
 /** When the viewers in here have seen nothing for so long, they will see nothing more. */
 const QUIET_MS = 1_000
 const CHECK_MS = 5
+/** Frames that are due by the same tick of a timer leave together, each in a write of its own. */
+const TICK_MS = 1
 
 /** A device goes on from where it stopped on an earlier connection: a moment of it names one point for ever. */
 const courses = new Map<string, Course>()
@@ -55,6 +57,7 @@ let unseenFramesMax = 0
 let seen = 0
 let lastSeenMs = 0
 let isSending = false
+let isPaced = false
 let finish: (lastAckMs: number) => void = () => {}
 let giveUp: (fault: Error) => void = () => {}
 
@@ -146,12 +149,14 @@ async function prepare(input: {
 
 /**
  * Sends everything that is prepared. `windowPoints` narrows the window that the server grants; `unseenFramesMax`
- * holds a device back while the viewers in here are so many frames of it behind.
+ * holds a device back while the viewers in here are so many frames of it behind. With `framesPerSecond` one device
+ * after the other sends a frame when it is due, whatever was answered.
  */
 async function send(input: {
   pointsPerFrame: number
   windowPoints: number
   unseenFramesMax?: number
+  framesPerSecond?: number
 }): Promise<Sent> {
   const granted = Math.min(...senders.map(({ link }) => link.windowPoints))
   windowFrames = Math.floor(Math.min(granted, input.windowPoints) / input.pointsPerFrame)
@@ -167,7 +172,9 @@ async function send(input: {
   })
   const startedCpuMs = cpuMs()
   const firstSendMs = monotonicMs()
-  sendAll()
+  isPaced = input.framesPerSecond !== undefined
+  if (input.framesPerSecond === undefined) sendAll()
+  else sendPaced(input.framesPerSecond)
   const lastAckMs = await Promise.race([done, late])
   if (viewers.length > 0) await Promise.race([untilSeen(), late])
   return { firstSendMs, lastAckMs, seen, lastSeenMs, cpuMs: cpuMs() - startedCpuMs }
@@ -202,8 +209,9 @@ function see(): void {
 
 /** Many answers come together, and only where they leave things matters. */
 function sendSoon(): void {
-  if (!isSending) queueMicrotask(sendAll)
+  if (isPaced || isSending) return
   isSending = true
+  queueMicrotask(sendAll)
 }
 
 function sendAll(): void {
@@ -211,13 +219,34 @@ function sendAll(): void {
   for (const sender of senders) fill(sender)
 }
 
+/** Of each device the next frame in turn, so many a second. */
+function sendPaced(framesPerSecond: number): void {
+  const startMs = monotonicMs()
+  const prepared = senders.reduce((sum, { encoded, sent }) => sum + encoded - sent, 0)
+  let sent = 0
+  sendDue()
+
+  function sendDue(): void {
+    for (; sent < prepared && (sent / framesPerSecond) * 1_000 <= monotonicMs() - startMs; sent++) {
+      const sender = senders[sent % senders.length]! // Of each the same number was prepared.
+      write(sender, sender.sent + 1)
+    }
+    if (sent < prepared) setTimeout(sendDue, TICK_MS)
+  }
+}
+
 /** As much as may be in flight, in one write. */
 function fill(sender: Sender): void {
-  const { link, messages, starts, firstSeq } = sender
+  const { firstSeq } = sender
   // Each device is seen once in here, and in turn, so what was seen is of each the same share.
   const seenUntil = firstSeq - 1 + Math.ceil(seen / senders.length)
   const until = Math.min(sender.encoded, sender.acknowledged + windowFrames, seenUntil + unseenFramesMax)
-  if (until <= sender.sent) return
+  if (until > sender.sent) write(sender, until)
+}
+
+/** Every frame up to the one with that seq, in one write. */
+function write(sender: Sender, until: number): void {
+  const { link, messages, starts, firstSeq } = sender
   link.write(messages.subarray(starts[sender.sent + 1 - firstSeq], starts[until + 1 - firstSeq]))
   sender.sent = until
   if (dialect !== null && !DIALECTS[dialect].acknowledges) acknowledge(sender, until)

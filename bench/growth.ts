@@ -1,14 +1,15 @@
 /**
- * `npm run bench:growth`: what a point costs the hub as things grow: the same points from more and more devices, on top
- * of more and more stored points, and old points by the hundred after an outage. Beside the growing crowd, in the same
- * run: uWebSockets.js that receives, decodes and acknowledges the same frames and does nothing else, since a frame from
- * each of many sockets costs the kernel more than many from a few. Goal: from 100 to 10 000 devices the processor time
- * for a point grows by at most a fifth.
+ * `npm run bench:growth`: what a point costs the hub as things grow: as many points a second from more and more devices,
+ * on top of more and more stored points, and old points by the hundred after an outage. The frames of the growing crowd
+ * come one by one, since many at once from a few sockets would spare the kernel what many sockets cost it. Beside it, in
+ * the same run: uWebSockets.js that receives, decodes and acknowledges the same frames and does nothing else. Goal: from
+ * 100 to 10 000 devices the processor time for a point grows by at most a fifth.
  */
 import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
+import { STEADY_WINDOW_POINTS } from './deliveries.ts'
 import { readFlags } from './flags.ts'
 import type { GeneratorTasks } from './generator.ts'
 import { type Hub, startHub } from './hubProcess.ts'
@@ -21,6 +22,7 @@ const flags = readFlags('Cost of a point with more devices, more stored points, 
     says: 'points that are stored already; from the fewest to the most',
   },
   points: { value: 100_000, says: 'points of a round; at least a frame from each device' },
+  framesPerSecond: { value: 2_000, says: 'frames per second of all devices of a crowd together' },
   pointsPerFrame: { value: 10, says: 'points in a frame' },
   replayFrame: { value: 200, says: 'points in a frame after an outage' },
   rounds: { value: 5, says: 'rounds of each' },
@@ -35,6 +37,8 @@ interface Case {
   deviceKeys: string[]
   pointsPerFrame: number
   ageMs: number
+  /** Null: as fast as the window allows. */
+  framesPerSecond: number | null
 }
 
 interface Round {
@@ -53,7 +57,6 @@ interface Receiver {
 
 /** How long the devices were away. */
 const OUTAGE_MS = 6 * 3_600_000
-const WINDOW_POINTS = 400
 /** Rounds that are not reported: until then code is being compiled and devices are being read. */
 const COLD_ROUNDS = 3
 
@@ -76,8 +79,8 @@ function room(devices: number): Record<string, string> {
   return {
     ALZY_DEVICES_MAX: String(count),
     ALZY_IDLE_DEVICES_MAX: String(count),
-    ALZY_BACKLOG_POINTS_MAX: String(count * WINDOW_POINTS * 2),
-    ALZY_WINDOW_POINTS_MAX: String(WINDOW_POINTS),
+    ALZY_BACKLOG_POINTS_MAX: String(count * STEADY_WINDOW_POINTS * 2),
+    ALZY_WINDOW_POINTS_MAX: String(STEADY_WINDOW_POINTS),
     ALZY_DEVICE_FRAMES_PER_S: '100000',
     ALZY_DEVICE_POINTS_PER_S: '1000000',
   }
@@ -99,6 +102,7 @@ async function compare(running: Hub): Promise<void> {
       deviceKeys: deviceKeys.slice(0, size),
       pointsPerFrame,
       ageMs: 0,
+      framesPerSecond: flags.framesPerSecond,
     }),
   )
   const outage: Case = {
@@ -107,6 +111,7 @@ async function compare(running: Hub): Promise<void> {
     deviceKeys: away,
     pointsPerFrame: replayFrame,
     ageMs: OUTAGE_MS,
+    framesPerSecond: null,
   }
   const whole = await hubReceiver(running)
   const bare = await bareReceiver()
@@ -121,7 +126,7 @@ async function compare(running: Hub): Promise<void> {
   for (const size of flags.stored) {
     tell(`storing ${size} points`)
     await databases.fill(size)
-    const one: Case = { ...crowds[0]!, axis: 'stored points', size }
+    const one: Case = { ...crowds[0]!, axis: 'stored points', size, framesPerSecond: null }
     for (const { row } of await alternate([[whole, one]], async () => {})) results.push(row)
   }
   const ofDevices = results.filter(({ axis }) => axis === 'devices')
@@ -151,7 +156,7 @@ async function hubReceiver({ port, metrics, cpuMs }: Hub): Promise<Receiver> {
 }
 
 async function bareReceiver(): Promise<Receiver> {
-  const { port } = await bareServer.ask('listen', { windowPoints: WINDOW_POINTS, decodes: true })
+  const { port } = await bareServer.ask('listen', { windowPoints: STEADY_WINDOW_POINTS, decodes: true })
   return {
     name: 'uWebSockets.js alone',
     port,
@@ -190,13 +195,17 @@ async function alternate(pairs: readonly [Receiver, Case][], prepare: () => Prom
 
 /** From the first frame to the last ACK. Connecting and encoding are not counted. */
 async function measure({ port, cpuMs, confirm }: Receiver, one: Case): Promise<Round> {
-  const { deviceKeys, pointsPerFrame, ageMs } = one
+  const { deviceKeys, pointsPerFrame, ageMs, framesPerSecond } = one
   const framesPerDevice = Math.max(1, Math.round(flags.points / deviceKeys.length / pointsPerFrame))
   const points = framesPerDevice * deviceKeys.length * pointsPerFrame
   await generator.ask('connect', { port, deviceKeys, firstPlace: 0, ageMs })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' })
   const beforeMs = await cpuMs()
-  const sent = await generator.ask('send', { pointsPerFrame, windowPoints: WINDOW_POINTS })
+  const sent = await generator.ask('send', {
+    pointsPerFrame,
+    windowPoints: STEADY_WINDOW_POINTS,
+    ...(framesPerSecond !== null && { framesPerSecond }),
+  })
   const usedMs = (await cpuMs()) - beforeMs
   await generator.ask('disconnect', undefined)
   await confirm(points)

@@ -20,14 +20,14 @@ const flags = readFlags('Points per second from devices to the database.', {
   pointsPerFrame: { value: [10, 100], says: 'points in a frame; several are measured in turn' },
   lanes: { value: [1, 2], says: 'writer lanes; several are measured in turn; embedded always 1' },
   seconds: { value: 2, says: 'how long the bare loop is to take for a round; the hub gets as many points' },
-  rounds: { value: 5, says: 'rounds of each' },
+  rounds: { value: 9, says: 'rounds of each' },
   // With the default of a hub the devices would send a whole round at once, and nothing would be steady.
   window: { value: 400, says: 'points that a device may have in flight' },
   generators: { value: 1, says: 'processes that make the load' },
   embedded: { value: false, says: 'use the embedded database' },
   profile: { value: '', says: 'folder for CPU profiles of the hubs' },
   trackerConnections: { value: 10, says: 'connections of the tracker that stores positions one by one' },
-  secondsMax: { value: 300, says: 'give up after so long' },
+  secondsMax: { value: 400, says: 'give up after so long' },
 })
 endWithin(flags.secondsMax)
 
@@ -43,12 +43,15 @@ interface Round {
   pointsPerSecond: number
   hubCpuMicrosPerPoint: number
   hubCpuMs: number
+  databaseCpuMicrosPerPoint: number
   generatorCpuMs: number
 }
 
 const BATCH_ROWS = [500, 1000, 2000]
 /** How far the generator has to be ahead of the hub. */
 const GENERATOR_TIMES_MIN = 2
+/** Rounds that are not reported: until then the code is being compiled. */
+const COLD_ROUNDS = 3
 const TRIAL_POINTS = flags.embedded ? 5_000 : 20_000
 const lanes = flags.embedded ? [1] : flags.lanes
 
@@ -84,9 +87,12 @@ async function compare(): Promise<void> {
     tracker: { run: pool.run, connections },
   })
   const reference: Inserted[] = []
+  const referenceDatabaseCpu: number[] = []
   for (let round = 1; round <= flags.rounds; round++) {
     await databases.empty()
+    const beforeMs = databases.cpuMs()
     reference.push(await loop.insert(points, batchRows))
+    referenceDatabaseCpu.push(((databases.cpuMs() - beforeMs) / points) * 1000)
     tell(`round ${round}: bare loop ${Math.round(reference.at(-1)!.rowsPerSecond)} rows/s`)
     await instead.measure(points, round)
     check.rates.push((await load.drive(check.target, points)).pointsPerSecond)
@@ -115,6 +121,8 @@ async function compare(): Promise<void> {
       tried,
       rowsPerSecond,
       cpuMicrosPerRow: figureOf(reference.map((round) => round.cpuMicrosPerRow)),
+      buildCpuMicrosPerRow: figureOf(reference.map((round) => round.buildCpuMicrosPerRow)),
+      databaseCpuMicrosPerRow: figureOf(referenceDatabaseCpu),
       generatorCheck,
     },
     peers: instead.rowsOf(results[0]!.pointsPerSecond.median),
@@ -161,7 +169,7 @@ async function openCases(): Promise<Case[]> {
     const { deviceKeys } = await hub.addUser(flags.devices)
     for (const pointsPerFrame of flags.pointsPerFrame) {
       const one = { writerLanes, pointsPerFrame, hub, deviceKeys, rounds: [] }
-      await measure(one, TRIAL_POINTS)
+      for (let round = 0; round < COLD_ROUNDS; round++) await measure(one, TRIAL_POINTS)
       cases.push(one)
     }
   }
@@ -189,15 +197,23 @@ function checkOf(rates: number[], results: readonly { pointsPerSecond: { median:
 
 async function measure({ hub, deviceKeys, pointsPerFrame }: Case, pointsWanted: number): Promise<Round> {
   const before = await hub.metrics()
+  const databaseBeforeMs = databases.cpuMs()
   const { pointsSent, pointsPerSecond, generatorCpuMs, usedCpuMs } = await load.drive(
     { port: hub.port, deviceKeys, pointsPerFrame },
     pointsWanted,
     hub.cpuMs,
   )
+  const databaseCpuMicrosPerPoint = ((databases.cpuMs() - databaseBeforeMs) / pointsSent) * 1000
   const stored = growth(before, await hub.metrics(), 'alzy_points_stored_total')
   if (stored !== pointsSent) throw new Error(`the hub stored ${stored} of ${pointsSent} points`)
   const hubCpuMicrosPerPoint = (usedCpuMs / pointsSent) * 1000
-  return { pointsPerSecond, hubCpuMicrosPerPoint, hubCpuMs: usedCpuMs, generatorCpuMs }
+  return {
+    pointsPerSecond,
+    hubCpuMicrosPerPoint,
+    hubCpuMs: usedCpuMs,
+    databaseCpuMicrosPerPoint,
+    generatorCpuMs,
+  }
 }
 
 function resultOf({ writerLanes, pointsPerFrame, rounds }: Case, rowsPerSecond: number) {
@@ -207,6 +223,7 @@ function resultOf({ writerLanes, pointsPerFrame, rounds }: Case, rowsPerSecond: 
     pointsPerFrame,
     pointsPerSecond,
     hubCpuMicrosPerPoint: figureOf(rounds.map((round) => round.hubCpuMicrosPerPoint)),
+    databaseCpuMicrosPerPoint: figureOf(rounds.map((round) => round.databaseCpuMicrosPerPoint)),
     hubCpuSeconds: rounded(medianOf(rounds.map((round) => round.hubCpuMs)) / 1000),
     generatorCpuSeconds: rounded(medianOf(rounds.map((round) => round.generatorCpuMs)) / 1000),
     ratio: rounded(pointsPerSecond.median / rowsPerSecond),
