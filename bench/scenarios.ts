@@ -10,25 +10,26 @@ export interface Scenario {
 }
 
 export const SCENARIOS: readonly Scenario[] = [
-  scenario('ingest', 'Points in', 200),
+  scenario('ingest', 'Points in', 320),
   {
-    ...scenario('ingest', 'Points in, embedded database', 150),
+    ...scenario('ingest', 'Points in, embedded database', 240),
     name: 'ingest-embedded',
     flags: ['--embedded'],
   },
-  scenario('fanout', 'Fan-out', 300),
+  scenario('fanout', 'Fan-out', 360),
   {
     ...scenario('fanout', 'Fan-out to many users', 90),
     name: 'fanout-users',
     flags: ['--users', '100', '--viewers', '3', '--devices', '1'],
   },
-  scenario('cost', 'CPU of the hub', 180),
+  scenario('cost', 'CPU of the hub', 320),
   scenario('latency', 'Latency', 250),
   scenario('connections', 'Idle sockets', 700),
   scenario('growth', 'Growth', 700),
-  scenario('slow', 'Slow viewers', 180),
+  scenario('slow', 'Slow viewers', 300),
   scenario('hello', 'Reconnect storm', 120),
   scenario('http', 'HTTP', 180),
+  scenario('profile', 'Where the time of the hub goes', 400),
 ]
 
 function scenario(name: string, title: string, secondsMax: number): Scenario {
