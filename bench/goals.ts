@@ -1,12 +1,17 @@
-/** The goals as data: what each is about, and how the raw lines answer it. How they are shown it does not know. */
-import { type Line, lastLine, numberOf, type Row } from './lines.ts'
-import { rounded } from './report.ts'
+/**
+ * The goals as data: what each is about, how the raw lines answer it, and what they say of the way to a goal that is not
+ * met. How they are shown it does not know.
+ */
+import { type Line, lastLine, numberOf, type Row, rowsOf } from './lines.ts'
+import { amount, rounded } from './report.ts'
 
 export interface Goal {
   what: string
   goal: string
   /** What was measured, and whether it is enough; null where it was not. */
   answer: () => { measured: string; isMet: boolean } | null
+  /** What takes the rest where it is not met, in figures of the same lines; null where they do not tell. */
+  why: () => string | null
 }
 
 type Bound = { atLeast: number } | { atMost: number }
@@ -16,17 +21,28 @@ const GOAL_VIEWERS = [50, 1000]
 const HALF_LOAD = 50
 
 export const GOALS: readonly Goal[] = [
-  goal('points in, one writer lane, of the bare INSERT loop', { atLeast: 0.9 }, '', 'ingest', ({ results }) =>
-    least(
-      results.filter((row) => row.writerLanes === 1),
-      'ratio',
-    ),
+  goal(
+    'points in, one writer lane, of the bare INSERT loop',
+    { atLeast: 0.9 },
+    '',
+    'ingest',
+    ({ results }) =>
+      least(
+        results.filter((row) => row.writerLanes === 1),
+        'ratio',
+      ),
+    whyIngest,
   ),
   goal('CPU of the hub for a point, 10 a frame', { atMost: 4 }, ' µs', 'cost', (line) =>
-    numberOf(ofPoints(line), 'cpuMicrosPerPoint'),
+    numberOf(ofPoints(line.results), 'cpuMicrosPerPoint'),
   ),
-  goal('the same, times decoding alone', { atMost: 2.5 }, '', 'cost', (line) =>
-    numberOf(ofPoints(line), 'timesDecoding'),
+  goal(
+    'the same, times decoding alone',
+    { atMost: 2.5 },
+    '',
+    'cost',
+    (line) => numberOf(ofPoints(line.results), 'timesDecoding'),
+    whyDecoding,
   ),
   ...GOAL_VIEWERS.map((viewers) =>
     goal(
@@ -39,6 +55,7 @@ export const GOALS: readonly Goal[] = [
           results.find((row) => row.viewers === viewers),
           'ratio',
         ),
+      (line) => whyFanout(line, viewers),
     ),
   ),
   peerGoal('nats-server', 1),
@@ -63,8 +80,13 @@ export const GOALS: readonly Goal[] = [
       ),
     ),
   ),
-  goal('cost of a point, 10 000 devices over 100', { atMost: 1.2 }, '', 'growth', ({ results }) =>
-    ratioOf(...endsOf(results, 'devices')),
+  goal(
+    'cost of a point, 10 000 devices over 100',
+    { atMost: 1.2 },
+    '',
+    'growth',
+    ({ results }) => ratioOf(...endsOf(results, 'devices')),
+    whyGrowth,
   ),
   {
     what: 'half of the viewers stalled: p99 of the others',
@@ -79,6 +101,7 @@ export const GOALS: readonly Goal[] = [
       const measured = `${numberOf(row, 'viewerP99Ms')} ms; without them up to ${rounded(highest)} ms`
       return { measured, isMet: row?.isWithinSpread === true }
     },
+    why: () => null,
   },
 ]
 
@@ -88,9 +111,15 @@ function goal(
   unit: string,
   scenario: string,
   of: (line: Line) => number | null,
+  reason: (line: Line) => string | null = () => null,
 ): Goal {
   const words = 'atLeast' in bound ? `≥ ${bound.atLeast}${unit}` : `≤ ${bound.atMost}${unit}`
-  return { what, goal: words, answer }
+  return { what, goal: words, answer, why }
+
+  function why() {
+    const line = lastLine(scenario)
+    return line && reason(line)
+  }
 
   function answer() {
     const line = lastLine(scenario)
@@ -102,13 +131,58 @@ function goal(
 }
 
 function peerGoal(name: string, times: number): Goal {
-  return goal(`fan-out, times ${name}`, { atLeast: times }, '', 'fanout', ({ peers }) =>
-    least(peers?.filter((peer) => peer.name === name) ?? [], 'hubIsTimes'),
+  return goal(
+    `fan-out, times ${name}`,
+    { atLeast: times },
+    '',
+    'fanout',
+    ({ peers }) => least(peers?.filter((peer) => peer.name === name) ?? [], 'hubIsTimes'),
+    (line) => whyFanout(line, GOAL_VIEWERS[0]!),
   )
 }
 
-function ofPoints({ results }: Line): Row | undefined {
-  return results.find((row) => row.pointsPerFrame === GOAL_POINTS)
+function whyIngest({ results, reference, machine }: Line): string | null {
+  const [ours] = results.filter((row) => row.writerLanes === 1)
+  const [loop] = rowsOf(reference)
+  const more = results.find((row) => row.writerLanes === 2)
+  return told`In µs of processor time: the loop takes ${numberOf(loop, 'cpuMicrosPerRow')} for a row and lets the database
+    take ${numberOf(loop, 'databaseCpuMicrosPerRow')}; the hub takes ${numberOf(ours, 'hubCpuMicrosPerPoint')} for a point,
+    beside ${numberOf(ours, 'databaseCpuMicrosPerPoint')} of the database, on ${machine.cores} processors. With two lanes
+    it stores ${numberOf(more, 'ratio')} times what the loop does.`
+}
+
+function whyDecoding({ results, reference }: Line): string | null {
+  const [ours, parts] = [ofPoints(results), ofPoints(rowsOf(reference))]
+  return told`In µs: uWebSockets.js alone takes ${numberOf(parts, 'receivingMicrosPerPoint')} to receive, decode and
+    acknowledge a point, decoding in it ${numberOf(parts, 'decodingMicrosPerPoint')}, and the bare loop
+    ${numberOf(parts, 'storingMicrosPerPoint')} to write and send the same INSERT. The hub takes
+    ${numberOf(ours, 'cpuMicrosPerPoint')}, ${numberOf(ours, 'timesParts')} times both.`
+}
+
+function whyFanout({ results, reference, machine }: Line, viewers: number): string | null {
+  const ours = results.find((row) => row.viewers === viewers)
+  const storing = rowsOf(reference).find((row) => row.viewers === viewers && row.beside !== 'nothing')
+  return told`The hub stores what it shows, which nothing beside it does: of ${machine.cores} processors it keeps
+    ${numberOf(ours, 'processorsBusy')} busy, with its database, the viewers and the senders. While the same rows are stored
+    beside it uWebSockets.js alone makes ${numberOf(storing, 'deliveriesPerSecond')} deliveries a second; the hub makes
+    ${numberOf(ours, 'ratioStoring')} times as many.`
+}
+
+function whyGrowth({ results, reference }: Line): string | null {
+  const [ours, bare] = [endsOf(results, 'devices'), endsOf(rowsOf(reference), 'devices')]
+  return told`uWebSockets.js alone, which keeps nothing of them, takes ${bare[1]} µs a point from the fewest devices and
+    ${bare[0]} from the most, the hub ${ours[1]} and ${ours[0]}.`
+}
+
+/** The text with its figures, in one line; null where one of them was not measured. */
+function told(text: TemplateStringsArray, ...figures: (number | null)[]): string | null {
+  if (figures.some((figure) => figure === null)) return null
+  const filled = text.reduce((whole, part, i) => `${whole}${amount(figures[i - 1]!)}${part}`)
+  return filled.replace(/\s+/g, ' ')
+}
+
+function ofPoints(rows: readonly Row[]): Row | undefined {
+  return rows.find((row) => row.pointsPerFrame === GOAL_POINTS)
 }
 
 function atHalf(rows: readonly Row[] | undefined): Row | undefined {

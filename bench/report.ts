@@ -68,6 +68,11 @@ export function rounded(value: number): number {
   return Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(4))
 }
 
+/** Four significant digits, for people. */
+export function amount(value: number): string {
+  return value.toLocaleString('en', { maximumSignificantDigits: 4 })
+}
+
 export function tell(message: string): void {
   process.stderr.write(`${message}\n`)
 }

@@ -9,7 +9,7 @@ import { GOALS } from './goals.ts'
 import { isFigure, type Line, lastLine, type Row, rowsOf } from './lines.ts'
 import { PLOTS_DIRECTORY, RESULTS_PAGE } from './paths.ts'
 import { plotOf } from './plots.ts'
-import { QUIET_LOAD_MAX, tell } from './report.ts'
+import { amount, QUIET_LOAD_MAX, tell } from './report.ts'
 import { SCENARIOS } from './scenarios.ts'
 
 mkdirSync(PLOTS_DIRECTORY, { recursive: true })
@@ -37,7 +37,12 @@ function goals(): string[] {
     const verdict = found === null ? 'not measured' : found.isMet ? 'met' : '**not met**'
     return `| ${what} | ${goal} | ${found?.measured ?? ''} | ${verdict} |`
   })
-  return ['| | goal | measured | |', '|---|---|---|---|', ...rows, '']
+  const reasons = GOALS.flatMap(({ what, answer, why }) => {
+    const reason = answer()?.isMet === false ? why() : null
+    return reason === null ? [] : [`* ${what}: ${reason}`]
+  })
+  const ways = reasons.length === 0 ? [] : ['What is in the way, by the same lines:', '', ...reasons, '']
+  return ['| | goal | measured | |', '|---|---|---|---|', ...rows, '', ...ways]
 }
 
 function section(name: string, title: string, line: Line | null): string[] {
@@ -99,10 +104,6 @@ function cell(value: unknown): string {
     .filter(([, part]) => !Array.isArray(part))
     .map(([name, part]) => `${spaced(name)} ${cell(part)}`)
     .join(', ')
-}
-
-function amount(value: number): string {
-  return value.toLocaleString('en', { maximumSignificantDigits: 4 })
 }
 
 /** `cpuMicrosPerPoint` as words. */
