@@ -4,6 +4,7 @@
  */
 import net from 'node:net'
 import { decode } from '@msgpack/msgpack'
+import { reset } from '../rig/reset.ts'
 
 export type RawSocket = Awaited<ReturnType<typeof openRawSocket>>
 
@@ -84,7 +85,7 @@ export async function openRawSocket(port: number) {
   return {
     write: (data: Uint8Array | string) => void (isEnded || socket.write(data)),
     finish: () => socket.end(),
-    destroy: () => socket.resetAndDestroy(),
+    destroy: () => reset(socket),
     wait,
     messages: messages as readonly unknown[][],
     get isEnded() {

@@ -3,6 +3,7 @@
  * later or never. It knows no connection, only the two sockets.
  */
 import type { Socket } from 'node:net'
+import { reset } from './reset.ts'
 
 /** What waits beyond this is left in the kernel, where it slows the sender down as a full network would. */
 const WAITING_BYTES_MAX = 1024 * 1024
@@ -109,14 +110,5 @@ export function createPipe(from: Socket, to: Socket, watcher: Watcher) {
       timer = null
       flush()
     }, aheadMs)
-  }
-}
-
-export function reset(socket: Socket): void {
-  try {
-    socket.resetAndDestroy()
-  } catch {
-    // A Unix socket knows no reset.
-    socket.destroy()
   }
 }

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import { decode, encode } from '@msgpack/msgpack'
 import WebSocket, { type RawData } from 'ws'
+import { reset } from './reset.ts'
 import { PATIENCE_MS } from './until.ts'
 
 /** `[type, field, …]` */
@@ -157,7 +158,7 @@ export async function openPlainSocket(
 
   /** Ends the connection as a machine that lost its power: with a reset and without a close. */
   function terminate(): void {
-    socket.resetAndDestroy()
+    reset(socket)
   }
 
   function received(data: RawData, isBinary: boolean): void {

@@ -5,8 +5,9 @@
  */
 import { once } from 'node:events'
 import { createServer, connect as open, type Server, type Socket } from 'node:net'
-import { createPipe, type Pipe, reset } from './pipe.ts'
+import { createPipe, type Pipe } from './pipe.ts'
 import { freePort } from './ports.ts'
+import { reset } from './reset.ts'
 
 export type Target = { host: string; port: number } | { path: string }
 
