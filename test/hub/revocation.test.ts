@@ -23,6 +23,8 @@ import { welcomedDevice, welcomedViewer } from '../rig/welcomed.ts'
 import { openDevice, openStats, openViewer } from '../rig/wire.ts'
 
 const HELLO = 1
+/** The nonce of a PING after the answer of the API. */
+const LATE = 8
 const ABOUT_DEVICES = [LIVE, PRESENCE, SESSION_CHANGE, BACKFILLED]
 
 /** A user with everything that can be connected, and a second one who has nothing to do with it. */
@@ -62,6 +64,17 @@ async function open(hub: TestHub) {
 
 type Opened = Awaited<ReturnType<typeof open>>
 type Name = keyof Opened['sockets']
+
+/** These have been closed: nothing that is sent from now on is answered, and not a later look of the hub ends them. */
+async function expectClosedAlready(opened: Opened, names: readonly Name[]): Promise<void> {
+  const { sockets } = opened
+  for (const name of names) sockets[name].send([PING, LATE])
+  await expectClosed(opened, names)
+  for (const name of names) {
+    const answers = sockets[name].frames.filter(([type, nonce]) => type === PONG && nonce === LATE)
+    expect(answers, `${name} was open when the API had answered`).toEqual([])
+  }
+}
 
 /** These are closed with 4503, all others answer still. */
 async function expectClosed({ sockets }: Opened, names: readonly Name[]): Promise<void> {
@@ -164,7 +177,7 @@ describeOnEachDatabase('over the API', { ALZY_RIGHTS_CHECK_MS: '30000' }, (on: H
       const opened = await open(on.hub)
       const [method, path, body] = request(opened)!
       expect((await on.hub.request(method, path, body)).status).toBeLessThan(300)
-      await expectClosed(opened, closes)
+      await expectClosedAlready(opened, closes)
       if (isGone)
         for (const name of ['viewer', 'share', 'theirViewer'] as const) {
           expect(await opened.sockets[name].next(GONE)).toEqual([GONE, opened.device.id])
@@ -176,7 +189,7 @@ describeOnEachDatabase('over the API', { ALZY_RIGHTS_CHECK_MS: '30000' }, (on: H
   test('a key that is replaced lets the new one in, and never again the old one', async () => {
     const opened = await open(on.hub)
     const { json } = await on.hub.request('POST', `/v1/devices/${opened.device.id}/key`)
-    await expectClosed(opened, ['device'])
+    await expectClosedAlready(opened, ['device'])
     const socket = await welcomedDevice(on.hub.ws, json)
     const late = await openDevice(on.hub.ws, { hello: false })
     late.send([HELLO, opened.device.deviceKey])
