@@ -8,6 +8,7 @@ import { serveTasks } from './children.ts'
 import { cpuMs, monotonicMs } from './clock.ts'
 import { DIALECTS, type DialectName } from './dialects.ts'
 import { type DeviceLink, type DeviceLinkOptions, openDeviceLink, openViewerLink } from './links.ts'
+import { paced } from './paced.ts'
 import { openPeerLink } from './peerLink.ts'
 import { type Course, catchUp, encodeAsLive, encodePoints, nextPoints, startCourse } from './points.ts'
 import { type BenchSocket, framed } from './webSocket.ts'
@@ -42,8 +43,6 @@ const PATIENCE_MS = 60_000
 /** When the viewers in here have seen nothing for so long, they will see nothing more. */
 const QUIET_MS = 1_000
 const CHECK_MS = 5
-/** Frames that are due by the same tick of a timer leave together, each in a write of its own. */
-const TICK_MS = 1
 
 /** A device goes on from where it stopped on an earlier connection: a moment of it names one point for ever. */
 const courses = new Map<string, Course>()
@@ -174,7 +173,7 @@ async function send(input: {
   const firstSendMs = monotonicMs()
   isPaced = input.framesPerSecond !== undefined
   if (input.framesPerSecond === undefined) sendAll()
-  else sendPaced(input.framesPerSecond)
+  else await Promise.race([sendPaced(input.framesPerSecond), done, late])
   const lastAckMs = await Promise.race([done, late])
   if (viewers.length > 0) await Promise.race([untilSeen(), late])
   return { firstSendMs, lastAckMs, seen, lastSeenMs, cpuMs: cpuMs() - startedCpuMs }
@@ -219,20 +218,14 @@ function sendAll(): void {
   for (const sender of senders) fill(sender)
 }
 
-/** Of each device the next frame in turn, so many a second. */
-function sendPaced(framesPerSecond: number): void {
-  const startMs = monotonicMs()
-  const prepared = senders.reduce((sum, { encoded, sent }) => sum + encoded - sent, 0)
-  let sent = 0
-  sendDue()
-
-  function sendDue(): void {
-    for (; sent < prepared && (sent / framesPerSecond) * 1_000 <= monotonicMs() - startMs; sent++) {
-      const sender = senders[sent % senders.length]! // Of each the same number was prepared.
-      write(sender, sender.sent + 1)
-    }
-    if (sent < prepared) setTimeout(sendDue, TICK_MS)
-  }
+/** Of each device the next frame in turn, each in a write of its own, so many a second. */
+function sendPaced(framesPerSecond: number): Promise<void> {
+  const count = senders.reduce((sum, { encoded, sent }) => sum + encoded - sent, 0)
+  // Of each the same number was prepared.
+  return paced({ count, perSecond: framesPerSecond }, (index) => {
+    const sender = senders[index % senders.length]!
+    write(sender, sender.sent + 1)
+  })
 }
 
 /** As much as may be in flight, in one write. */

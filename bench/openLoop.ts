@@ -10,6 +10,7 @@ import { TYPE } from '../src/protocol/messages.ts'
 import { monotonicMs } from './clock.ts'
 import { DIALECTS, type DialectName } from './dialects.ts'
 import { type DeviceLink, openDeviceLink, openViewerLink } from './links.ts'
+import { paced } from './paced.ts'
 import { openPeerLink } from './peerLink.ts'
 import { type Course, catchUp, encodeAsLive, encodePoints, nextPoints, startCourse } from './points.ts'
 import { framed } from './webSocket.ts'
@@ -47,11 +48,8 @@ interface Sender {
   unseen: Map<number, number>
 }
 
-/**
- * Frames leave together that are due by the same tick of a timer. To meet each moment this process would have to keep a
- * processor busy from the first to the last, and the server may need it.
- */
-const TICK_MS = 1
+/** From the last connection to the moment at which the first frame is due. */
+const LEAD_MS = 100
 const DRAIN_MS = 3_000
 const CHECK_MS = 20
 /** By device key: a moment of a device names one point for ever. */
@@ -73,7 +71,9 @@ export async function measureLatency(options: OpenLoopOptions): Promise<Latencie
   const frames = Math.floor(rate * seconds)
   const senders = await Promise.all(user.deviceKeys.map(connect))
   const byId = new Map(senders.map((sender) => [sender.link.deviceId, sender]))
-  await sendAll()
+  await paced({ count: frames, perSecond: rate, startMs: monotonicMs() + LEAD_MS }, (index, dueMs) =>
+    send(senders[index % senders.length]!, dueMs),
+  )
   const left = () =>
     senders.reduce((sum, { unacknowledged, unseen }) => sum + unacknowledged.length + unseen.size, 0)
   const drainedMs = monotonicMs() + DRAIN_MS
@@ -110,25 +110,6 @@ export async function measureLatency(options: OpenLoopOptions): Promise<Latencie
       const message =
         dialect === undefined ? framed(payload) : DIALECTS[dialect].publish(payload, seq, course.place)
       into.push({ message, recordedMs: values[0]! })
-    }
-  }
-
-  /** Resolves when the last frame has left. */
-  function sendAll(): Promise<void> {
-    const startMs = monotonicMs() + 100
-    let sent = 0
-    return new Promise((resolve) => sendDue(resolve))
-
-    function sendDue(resolve: () => void): void {
-      for (; sent < frames && dueMs(sent) <= monotonicMs(); sent++) {
-        send(senders[sent % senders.length]!, dueMs(sent))
-      }
-      if (sent === frames) return resolve()
-      setTimeout(sendDue, Math.max(TICK_MS, dueMs(sent) - monotonicMs()), resolve)
-    }
-
-    function dueMs(index: number): number {
-      return startMs + (index / rate) * 1000
     }
   }
 
