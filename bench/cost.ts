@@ -99,7 +99,7 @@ async function costOfPoints(
     const loop = (await decoder.ask('decode', { frames, pointsPerFrame })).cpuMicrosPerPoint
     const received = await send(bare, pointsPerFrame)
     const kept = await send(mine, pointsPerFrame)
-    const written = await insertLoop.insert(flags.points / 2, BATCH_ROWS)
+    const written = await insertLoop.insert(flags.points, BATCH_ROWS)
     const storing = written.cpuMicrosPerRow + written.buildCpuMicrosPerRow
     if (round < 1) continue
     loopMicros!.push(loop)

@@ -32,7 +32,7 @@ export interface Databases {
   fill: (points: number) => Promise<void>
   /** Forgets all points and flushes what was written, so that every round finds the same. Embedded: does nothing. */
   empty: () => Promise<void>
-  /** Processor time that the server has used; embedded, it is the hub's. */
+  /** Processor time that the server has used; embedded it has none of its own, and what it takes is the hub's. */
   cpuMs: () => number
   close: () => Promise<void>
 }

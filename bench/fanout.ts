@@ -167,7 +167,7 @@ function summaryOf(rounds: Round[]) {
     cpuMicrosPerDelivery: figureOf(rounds.map((round) => round.cpuMicrosPerDelivery)),
     viewersCpuMs: figureOf(rounds.map((round) => round.viewersCpuMs)),
     generatorCpuMs: figureOf(rounds.map((round) => round.generatorCpuMs)),
-    databaseCpuMs: figureOf(rounds.map((round) => round.databaseCpuMs)),
+    ...(!flags.embedded && { databaseCpuMs: figureOf(rounds.map((round) => round.databaseCpuMs)) }),
     processorsBusy: figureOf(rounds.map((round) => round.processorsBusy)),
     missing: rounds.reduce((sum, { missing }) => sum + missing, 0),
   }

@@ -194,9 +194,10 @@ function least(rows: readonly Row[], name: string): number | null {
   return values.length === 0 ? null : Math.min(...values)
 }
 
-/** The cost at the most and at the fewest devices. */
+/** The cost at the most and at the fewest devices; null where only one crowd was measured. */
 function endsOf(results: readonly Row[], axis: string): [number | null, number | null] {
   const rows = results.filter((row) => row.axis === axis)
+  if (rows.length < 2) return [null, null]
   return [numberOf(rows.at(-1), 'cpuMicrosPerPoint'), numberOf(rows[0], 'cpuMicrosPerPoint')]
 }
 

@@ -56,13 +56,18 @@ function compared({ title, unit, figure, by, groupName, isLogarithmic }: Plot, l
     const bars = [
       barOf('hub', result, figure),
       ...rowsOf(line.reference)
-        .filter(belongs)
+        .filter((row) => belongs(row) && isAlone(row))
         .map((row) => barOf(REFERENCE, row, figure)),
       ...(line.peers ?? []).filter(belongs).map((row) => barOf(String(row.name), row, figure)),
     ]
     return { name: groupName(result[by]), bars }
   })
   return { title, unit, groups, isLogarithmic }
+}
+
+/** A reference may be measured once more with work beside it; the plot shows it without. */
+function isAlone({ beside = 'nothing' }: Row): boolean {
+  return beside === 'nothing'
 }
 
 function ingest({ results, reference, peers }: Line): Bars {
