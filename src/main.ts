@@ -3,6 +3,7 @@
  * The command line: one function per command. The only file that touches `process`: environment, arguments,
  * streams, signals, exit codes.
  */
+import { setFlagsFromString } from 'node:v8'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError, limitTable } from './config.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from './protocol/messages.ts'
@@ -23,6 +24,10 @@ const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d:
 // Read by uWebSockets.js when it loads: a request that comes in pieces may have 4 096 bytes of headers with it, and a
 // token of an OpenID issuer is as large as that.
 process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= '16384'
+
+// What waits for the database outlives a collection or two whenever that is late, and V8 then makes such objects old at
+// birth, for good: dead a moment later, they keep all that they point to until everything is collected.
+setFlagsFromString('--no-allocation-site-pretenuring')
 
 const stopping = new AbortController()
 const stdout = (line: string) => void process.stdout.write(`${line}\n`)
