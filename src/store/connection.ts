@@ -1,6 +1,7 @@
 /** Runs statements on as many lines to PostgreSQL as were asked for, and says what a failed one may be called. */
 import type { Sql } from 'postgres'
 import { type Line, type LineOptions, openLine, type Target } from './line.ts'
+import { endOrphans } from './orphans.ts'
 
 export type { Target }
 
@@ -26,6 +27,7 @@ export interface Connection {
 }
 
 const READ_ONLY = '25006'
+const LOCKED = '55P03'
 
 export function openConnection(target: Target, options: ConnectionOptions): Connection {
   // Not a pool of the driver's: what one of them loses is nothing to the others.
@@ -43,7 +45,21 @@ export function openConnection(target: Target, options: ConnectionOptions): Conn
     } catch (error) {
       // A session that began on a read-only database stays read-only when the database no longer is.
       if (codeOf(error) === READ_ONLY) line.renew(used)
+      if (codeOf(error) === LOCKED) await unlock(line)
       throw error
+    }
+  }
+
+  /** Who holds the lock may be a statement of our own that nobody hears of any more; when it is tried again, it is gone. */
+  async function unlock(line: Line): Promise<void> {
+    try {
+      const ended = await endOrphans(
+        (text, parameters = []) => line.send((sql) => execute(sql, text, parameters)),
+        options.timeoutMs,
+      )
+      if (ended > 0) options.onNotice(`ended ${ended} abandoned connections of ours`)
+    } catch {
+      // The lock is what has to be told, and this is tried again with the next one that is waited for in vain.
     }
   }
 

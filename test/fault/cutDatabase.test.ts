@@ -9,6 +9,8 @@ const BIND = 0x42
 /** Among what is bound only points have it: other statements of the hub are as long, and are not tried again by the writer. */
 const POINT_SOURCE = '{gps'
 const EXECUTE_INSERT = 'INSERT 0 '
+/** What the driver ends each statement with, and the server commits at. */
+const SYNC = Buffer.from([0x53, 0, 0, 0, 4])
 
 type Ending = CutKind | 'hold'
 const ENDINGS: readonly Ending[] = ['fin', 'rst', 'hold']
@@ -76,6 +78,36 @@ scenario(
 
 scenario(
   {
+    fault:
+      'line between hub and database frozen behind a batch: executed, its rows locked, and never to be committed',
+    tries: { short: 2, long: 20 },
+    proxied: 'database',
+    env: ENV,
+  },
+  async (on) => {
+    const retries = await on.hub.metric('alzy_write_retries_total')
+    const before = { ...on.proxy.counts }
+    let isBroken = false
+    on.proxy.hook((way, chunk): Action | undefined => {
+      if (isBroken || way !== 'up' || chunk[0] !== BIND || !chunk.includes(POINT_SOURCE)) return undefined
+      // A long batch may come in several chunks.
+      if (!chunk.subarray(-SYNC.length).equals(SYNC)) return undefined
+      isBroken = true
+      return { forwardBytes: chunk.length - on.chance.whole(1, SYNC.length), afterwards: 'hold' }
+    })
+    await until(() => isBroken, 'a batch to be broken')
+    on.proxy.hook(null)
+    on.heals()
+    // The server hears nothing of the end of the connection either: that is held back with the rest.
+    await until(() => hasOpenBatch(on), 'the server to wait for the end of the batch')
+    const isNoticed = async () => (await on.hub.metric('alzy_write_retries_total')) > retries
+    await until(isNoticed, 'the hub to have met the fault', 30_000)
+    expectBroken(on, before, 'hold')
+  },
+)
+
+scenario(
+  {
     fault: 'database refuses connections, or swallows everything, for 0.2 to 5 s',
     tries: { short: 2, long: 15 },
     proxied: 'database',
@@ -103,6 +135,15 @@ scenario(
 function hasInserted(chunk: Buffer): boolean {
   const at = chunk.indexOf(EXECUTE_INSERT)
   return at >= 0 && chunk[at + EXECUTE_INSERT.length] !== 0x30
+}
+
+/** Executed, and the server waits for what follows. */
+async function hasOpenBatch(on: Stage): Promise<boolean> {
+  const [row] = await on.database.query(`
+    select count(*)::int as open from pg_stat_activity
+    where datname = current_database() and state = 'active' and wait_event = 'ClientRead'
+      and query like '%insert into points%'`)
+  return row!.open === 1
 }
 
 function expectBroken(on: Stage, before: Stage['proxy']['counts'], ending: Ending): void {
