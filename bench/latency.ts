@@ -8,6 +8,7 @@
  */
 import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
+import { monotonicMs } from './clock.ts'
 import type { DatabaseLoadTasks } from './databaseLoad.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
@@ -17,6 +18,7 @@ import type { GeneratorTasks } from './generator.ts'
 import { type Hub, startHub } from './hubProcess.ts'
 import { type Latencies, measureLatency, quantileMs } from './openLoop.ts'
 import { type Peer, type Peers, startPeers } from './peers.ts'
+import { processCpuMs } from './processes.ts'
 import { figureOf, medianOf, report, rounded, tell } from './report.ts'
 
 const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.', {
@@ -31,6 +33,16 @@ const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.'
   secondsMax: { value: 400, says: 'give up after so long' },
 })
 endWithin(flags.secondsMax)
+
+/** One round of one server. */
+interface Round extends Latencies {
+  /** Processor time of the server. */
+  cpuMicrosPerFrame: number
+  /** The same of the database, which stores as many points whoever is measured. */
+  databaseCpuMicrosPerFrame: number
+  /** Processors that all of it kept busy: server, database and what loads it, and this process with devices and viewer. */
+  processorsBusy: number
+}
 
 const WARM_UP_SECONDS = 1
 /** Points that a device may have in flight while the maximum is looked for. */
@@ -116,14 +128,25 @@ async function findMaximum({ port, users }: Contender): Promise<number> {
 
 /** The hub loads its own database; for the others somebody has to. */
 async function alternate(contenders: readonly Contender[], mine: Contender, rate: number) {
-  const rounds = new Map<Contender, Latencies[]>(contenders.map((one) => [one, []]))
+  const rounds = new Map<Contender, Round[]>(contenders.map((one) => [one, []]))
   for (let round = 0; round <= flags.rounds; round++) {
     for (const one of contenders) {
       await databases.empty()
       const isLoaded = one !== mine && databases.referenceUrl !== null
       if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
       const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
-      const measured = await measureLatency({ ...one, user: one.users[0], rate, seconds })
+      const before = await usedMs(one)
+      const startMs = monotonicMs()
+      const latencies = await measureLatency({ ...one, user: one.users[0], rate, seconds })
+      const tookMs = monotonicMs() - startMs
+      const after = await usedMs(one)
+      const [server, database, rest] = [0, 1, 2].map((of) => after[of]! - before[of]!)
+      const measured: Round = {
+        ...latencies,
+        cpuMicrosPerFrame: (server! * 1_000) / (rate * seconds),
+        databaseCpuMicrosPerFrame: (database! * 1_000) / (rate * seconds),
+        processorsBusy: (server! + database! + rest!) / tookMs,
+      }
       if (isLoaded) await databaseLoad.ask('stop', undefined)
       if (round === 0) continue
       rounds.get(one)!.push(measured)
@@ -134,8 +157,13 @@ async function alternate(contenders: readonly Contender[], mine: Contender, rate
   return rounds
 }
 
-function summaryOf(rounds: readonly Latencies[]) {
-  const over = (of: keyof Omit<Latencies, 'missing'>, q: number) =>
+/** Processor time so far: of the server, of the database, of what makes load and measures. */
+async function usedMs(one: Contender): Promise<[number, number, number]> {
+  return [await one.cpuMs(), databases.cpuMs(), processCpuMs(process.pid) + processCpuMs(databaseLoad.pid)]
+}
+
+function summaryOf(rounds: readonly Round[]) {
+  const over = (of: 'viewer' | 'ack' | 'sendLate', q: number) =>
     figureOf(rounds.map((round) => quantileMs(round[of], q)))
   return {
     viewerP50Ms: over('viewer', 0.5),
@@ -149,6 +177,11 @@ function summaryOf(rounds: readonly Latencies[]) {
     }),
     /** How late the frames left here; part of all the others. */
     sendLateP99Ms: over('sendLate', 0.99),
+    cpuMicrosPerFrame: figureOf(rounds.map((round) => round.cpuMicrosPerFrame)),
+    ...(!flags.embedded && {
+      databaseCpuMicrosPerFrame: figureOf(rounds.map((round) => round.databaseCpuMicrosPerFrame)),
+    }),
+    processorsBusy: figureOf(rounds.map((round) => round.processorsBusy)),
     missing: rounds.reduce((sum, { missing }) => sum + missing, 0),
   }
 }
