@@ -179,13 +179,13 @@ function whyFanout({ results, reference, machine }: Line, viewers: number): stri
 function whyLatency({ results, reference, peers, machine }: Line): string | null {
   const [ours, relay, broker] = [atHalf(results), atHalf(rowsOf(reference)), atHalf(mosquitto(peers))]
   return told`The median is ${numberOf(ours, 'viewerP50Ms')} ms, of the relay ${numberOf(relay, 'viewerP50Ms')}, of
-    Mosquitto ${numberOf(broker, 'viewerP50Ms')}. The slowest wait for a processor: of ${machine.cores} the hub with its
-    database, the devices and the viewer keeps ${numberOf(ours, 'processorsBusy')} busy, the relay with as much stored beside
-    it ${numberOf(relay, 'processorsBusy')}, Mosquitto ${numberOf(broker, 'processorsBusy')}; even the devices send
-    ${numberOf(ours, 'sendLateP99Ms')} ms late (p99). In µs for a frame the hub, which checks, stores and acknowledges what
-    it passes on, takes ${numberOf(ours, 'cpuMicrosPerFrame')}, the relay ${numberOf(relay, 'cpuMicrosPerFrame')}, Mosquitto
-    ${numberOf(broker, 'cpuMicrosPerFrame')}, the database of the hub ${numberOf(ours, 'databaseCpuMicrosPerFrame')} and the
-    one beside the others ${numberOf(relay, 'databaseCpuMicrosPerFrame')}.`
+    Mosquitto ${numberOf(broker, 'viewerP50Ms')}. Of ${machine.cores} processors all of it, the database included, keeps
+    ${numberOf(ours, 'processorsBusy')} busy with the hub, ${numberOf(relay, 'processorsBusy')} with the relay and
+    ${numberOf(broker, 'processorsBusy')} with Mosquitto, so the rest is the hub itself: for a frame, which it checks, stores
+    and acknowledges besides, it takes ${numberOf(ours, 'cpuMicrosPerFrame')} µs, the relay
+    ${numberOf(relay, 'cpuMicrosPerFrame')}, Mosquitto ${numberOf(broker, 'cpuMicrosPerFrame')}; and
+    ${numberOf(ours, 'collectionsPerSecond')} times a second it stands still for ${numberOf(ours, 'collectionMs')} ms on
+    average to collect garbage, which neither of them has.`
 }
 
 function whyGrowth({ results, reference }: Line): string | null {

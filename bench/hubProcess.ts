@@ -48,7 +48,7 @@ export async function startHub(
   process.once('exit', kill)
   const port = await becomesReady()
   const url = `http://127.0.0.1:${port}`
-  return { pid: child.pid!, port, addUser, metrics, cpuMs, stop }
+  return { pid: child.pid!, port, addUser, metrics, cpuMs, collections, stop }
 
   function becomesReady(): Promise<number> {
     return new Promise((resolve, reject) => {
@@ -101,6 +101,20 @@ export async function startHub(
   /** Processor time that it has used, in all its threads. */
   async function cpuMs(): Promise<number> {
     return (await metrics()).get('process_cpu_seconds_total')! * 1000
+  }
+
+  /** How often it has stopped to collect garbage, and for how long in all. */
+  async function collections(): Promise<{ count: number; ms: number }> {
+    const text = await (await fetch(`${url}/metrics`)).text()
+    const total = (of: 'count' | 'sum') =>
+      [
+        ...text.matchAll(
+          new RegExp(`^nodejs_gc_duration_seconds_${of}{kind="(?:minor|major)"} (\\S+)$`, 'gm'),
+        ),
+      ]
+        .map(([, value]) => Number(value))
+        .reduce((sum, value) => sum + value, 0)
+    return { count: total('count'), ms: total('sum') * 1000 }
   }
 
   async function stop(): Promise<void> {

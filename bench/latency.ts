@@ -42,6 +42,8 @@ interface Round extends Latencies {
   databaseCpuMicrosPerFrame: number
   /** Processors that all of it kept busy: server, database and what loads it, and this process with devices and viewer. */
   processorsBusy: number
+  /** Of the hub: how often in a second it stops to collect garbage, and how long each time. */
+  collections: { perSecond: number; ms: number } | null
 }
 
 const WARM_UP_SECONDS = 1
@@ -87,7 +89,7 @@ async function compare(running: Hub, { measured, missing }: Peers): Promise<void
   const others = []
   for (const percent of flags.percent) {
     const rate = Math.max(1, Math.round((maximum * percent) / 100))
-    const rounds = await alternate([bare, ...measured, mine], mine, rate)
+    const rounds = await alternate(running, [bare, ...measured, mine], mine, rate)
     const [kept, reference] = [summaryOf(rounds.get(mine)!), summaryOf(rounds.get(bare)!)]
     const timesRelay = rounded(kept.viewerP99Ms.median / reference.viewerP99Ms.median)
     results.push({ percent, rate, ...kept, timesRelay })
@@ -127,14 +129,16 @@ async function findMaximum({ port, users }: Contender): Promise<number> {
 }
 
 /** The hub loads its own database; for the others somebody has to. */
-async function alternate(contenders: readonly Contender[], mine: Contender, rate: number) {
+async function alternate(running: Hub, contenders: readonly Contender[], mine: Contender, rate: number) {
   const rounds = new Map<Contender, Round[]>(contenders.map((one) => [one, []]))
   for (let round = 0; round <= flags.rounds; round++) {
     for (const one of contenders) {
       await databases.empty()
-      const isLoaded = one !== mine && databases.referenceUrl !== null
+      const isHub = one === mine
+      const isLoaded = !isHub && databases.referenceUrl !== null
       if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
       const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
+      const collectedBefore = isHub ? await running.collections() : null
       const before = await usedMs(one)
       const startMs = monotonicMs()
       const latencies = await measureLatency({ ...one, user: one.users[0], rate, seconds })
@@ -146,6 +150,8 @@ async function alternate(contenders: readonly Contender[], mine: Contender, rate
         cpuMicrosPerFrame: (server! * 1_000) / (rate * seconds),
         databaseCpuMicrosPerFrame: (database! * 1_000) / (rate * seconds),
         processorsBusy: (server! + database! + rest!) / tookMs,
+        collections:
+          collectedBefore && collectionsSince(collectedBefore, await running.collections(), tookMs),
       }
       if (isLoaded) await databaseLoad.ask('stop', undefined)
       if (round === 0) continue
@@ -155,6 +161,15 @@ async function alternate(contenders: readonly Contender[], mine: Contender, rate
     }
   }
   return rounds
+}
+
+function collectionsSince(
+  before: { count: number; ms: number },
+  after: { count: number; ms: number },
+  tookMs: number,
+): { perSecond: number; ms: number } {
+  const count = after.count - before.count
+  return { perSecond: (count * 1_000) / tookMs, ms: count === 0 ? 0 : (after.ms - before.ms) / count }
 }
 
 /** Processor time so far: of the server, of the database, of what makes load and measures. */
@@ -182,6 +197,10 @@ function summaryOf(rounds: readonly Round[]) {
       databaseCpuMicrosPerFrame: figureOf(rounds.map((round) => round.databaseCpuMicrosPerFrame)),
     }),
     processorsBusy: figureOf(rounds.map((round) => round.processorsBusy)),
+    ...(rounds.every(({ collections }) => collections !== null) && {
+      collectionsPerSecond: figureOf(rounds.map(({ collections }) => collections!.perSecond)),
+      collectionMs: figureOf(rounds.map(({ collections }) => collections!.ms)),
+    }),
     missing: rounds.reduce((sum, { missing }) => sum + missing, 0),
   }
 }
