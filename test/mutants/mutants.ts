@@ -38,6 +38,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['store/cuts.test.ts'],
   },
   {
+    breaks: 'a batch that nobody will end keeps its rows from being stored',
+    file: 'store/connection.ts',
+    search: 'if (codeOf(error) === LOCKED) await unlock(line)',
+    replace: 'if (codeOf(error) === LOCKED && options.timeoutMs === 0) await unlock(line)',
+    tests: ['fault/cutDatabase.test.ts'],
+    named: 'frozen behind a batch',
+  },
+  {
     breaks: 'what is tried again is not the batch of before',
     file: 'store/writer.ts',
     search: 'inserted = await insertPoints(run, batch)',
