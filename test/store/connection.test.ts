@@ -1,6 +1,8 @@
 /** A connection that never hangs, and errors that tell what went wrong and nothing of what was in the statement. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { blame } from '../../src/core/blame.ts'
 import {
@@ -109,6 +111,24 @@ describeOnPostgres('a connection', (on) => {
     const { count } = await connection.run('create temporary table b as select generate_series(1, 7)')
     expect(count).toBe(7)
     expect((await connection.run('delete from b where generate_series > $1::int', [2])).count).toBe(5)
+  })
+
+  test('keeps the parameters of no statement that has been answered', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as (options?: { type: 'minor' }) => void
+    const oldBytes = () =>
+      getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space')!.space_used_size
+    const connection = open()
+    const parameterBytes = 16_000
+    const statements = 200
+    collect()
+    const before = oldBytes()
+    for (let i = 0; i < statements; i++) {
+      await connection.run('select length($1::text)', [Buffer.alloc(parameterBytes, 97).toString('latin1')])
+    }
+    // What is kept by anything is old after the second.
+    for (const _ of [1, 2]) collect({ type: 'minor' })
+    expect(oldBytes() - before).toBeLessThan((statements * parameterBytes) / 4)
   })
 
   test.each(['fin', 'rst'] as const)('serves what is begun at the moment of a %s', async (kind) => {
