@@ -440,6 +440,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['protocol/hostile.test.ts'],
     named: 'bytes after the end',
   },
+  {
+    breaks: 'what has been answered keeps its parameters',
+    file: 'store/connection.ts',
+    search: 'Object.assign(query, { args: null, parameters: null })',
+    replace: 'Object.assign(query, {})',
+    tests: ['store/connection.test.ts'],
+    named: 'keeps the parameters of no statement',
+  },
 
   // The past
   {
