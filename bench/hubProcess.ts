@@ -90,11 +90,13 @@ export async function startHub(
     return { token: issued.token, deviceKeys }
   }
 
-  /** The figures of /metrics that have no labels, by name. */
+  /** The figures of /metrics, by name with its labels as they stand there. */
   async function metrics(): Promise<Map<string, number>> {
     const text = await (await fetch(`${url}/metrics`)).text()
     return new Map(
-      [...text.matchAll(/^(\w+) (\S+)$/gm)].map(([, name, value]) => [name!, Number(value)] as const),
+      [...text.matchAll(/^(\w+(?:\{.*\})?) (\S+)$/gm)].map(
+        ([, name, value]) => [name!, Number(value)] as const,
+      ),
     )
   }
 
@@ -105,15 +107,13 @@ export async function startHub(
 
   /** How often it has stopped to collect garbage, and for how long in all. */
   async function collections(): Promise<{ count: number; ms: number }> {
-    const text = await (await fetch(`${url}/metrics`)).text()
+    const figures = await metrics()
     const total = (of: 'count' | 'sum') =>
-      [
-        ...text.matchAll(
-          new RegExp(`^nodejs_gc_duration_seconds_${of}{kind="(?:minor|major)"} (\\S+)$`, 'gm'),
-        ),
-      ]
-        .map(([, value]) => Number(value))
-        .reduce((sum, value) => sum + value, 0)
+      // A kind that has not happened yet is not there.
+      ['minor', 'major'].reduce(
+        (sum, kind) => sum + (figures.get(`nodejs_gc_duration_seconds_${of}{kind="${kind}"}`) ?? 0),
+        0,
+      )
     return { count: total('count'), ms: total('sum') * 1000 }
   }
 
