@@ -43,14 +43,14 @@ export function decodeDeviceFrame(
   message: ArrayBuffer | Uint8Array,
   batchPointsMax: number,
 ): DeviceFrame | IgnoredFrame | MalformedFrame {
-  return decode(message, (type) => deviceFields(type, batchPointsMax))
+  return decode(message, deviceFields, batchPointsMax)
 }
 
 /** Reads a frame of `/v1/live` or `/v1/stats`. */
 export function decodeViewerFrame(
   message: ArrayBuffer | Uint8Array,
 ): ViewerFrame | IgnoredFrame | MalformedFrame {
-  return decode(message, viewerFields)
+  return decode(message, viewerFields, 0)
 }
 
 function deviceFields(type: number, batchPointsMax: number): DeviceFrame {
@@ -98,7 +98,8 @@ function viewerFields(type: number): ViewerFrame {
 
 function decode<Frame>(
   message: ArrayBuffer | Uint8Array,
-  fieldsOf: (type: number) => Frame,
+  fieldsOf: (type: number, batchPointsMax: number) => Frame,
+  batchPointsMax: number,
 ): Frame | IgnoredFrame | MalformedFrame {
   bytes = message instanceof Uint8Array ? message : new Uint8Array(message)
   at = 0
@@ -107,7 +108,7 @@ function decode<Frame>(
   try {
     fieldsLeft = arrayHeader()
     const type = int()
-    const frame = type >= OPTIONAL_TYPE_MIN ? IGNORED : fieldsOf(type)
+    const frame = type >= OPTIONAL_TYPE_MIN ? IGNORED : fieldsOf(type, batchPointsMax)
     skip(fieldsLeft)
     if (at !== end) throw new Malformed('bytes after the end of the frame')
     return frame

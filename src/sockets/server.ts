@@ -101,10 +101,13 @@ export function createServer(options: ServerOptions) {
       message: (ws, frame, isBinary) => {
         const seat = ws.getUserData().seat
         if (seat === null) return
-        attend(seat.peer, () => {
+        // Not by `attend`: that would be a closure for each frame.
+        try {
           if (isBinary) route.message(seat.state, frame)
           else seat.peer.malformed('frames are binary', null)
-        })
+        } catch (error) {
+          fail(seat.peer, error)
+        }
       },
       dropped: (ws) => {
         const seat = ws.getUserData().seat
@@ -204,9 +207,13 @@ export function createServer(options: ServerOptions) {
     try {
       handle()
     } catch (error) {
-      options.onFault(error)
-      peer.end(CLOSE.internal)
+      fail(peer, error)
     }
+  }
+
+  function fail(peer: Peer, error: unknown): void {
+    options.onFault(error)
+    peer.end(CLOSE.internal)
   }
 
   function listenExclusively(

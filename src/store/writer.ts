@@ -334,7 +334,9 @@ function placeInFrame<Owner>({ entry, at }: Row<Owner>): number {
 }
 
 function deadLettersOf<Owner>(entries: readonly Entry<Owner>[]): DeadLetterRow[] {
-  return entries.flatMap(({ device, receivedMs, kept }) =>
-    kept.deadLetters.map((letter) => ({ ...letter, deviceId: device.id, receivedMs })),
-  )
+  const letters: DeadLetterRow[] = []
+  for (const { device, receivedMs, kept } of entries) {
+    for (const letter of kept.deadLetters) letters.push({ ...letter, deviceId: device.id, receivedMs })
+  }
+  return letters
 }
