@@ -1,5 +1,6 @@
 /** PostgreSQL ends in ways that nobody can prepare for; the hub stays, tells the devices, and goes on by itself. */
 import { expect } from 'vitest'
+import { signal } from '../rig/processes.ts'
 import { until } from '../rig/until.ts'
 import { type Stage, scenario } from './scenario.ts'
 
@@ -12,13 +13,13 @@ async function expectHubSurvived(on: Stage): Promise<void> {
 scenario(
   {
     fault:
-      'PostgreSQL: kill -9 of every process, an immediate stop, or the end of all connections of the hub',
-    tries: { short: 4, long: 50 },
+      'PostgreSQL: kill -9 of every process or of one that serves the hub, an immediate stop, or the end of all connections of the hub',
+    tries: { short: 5, long: 50 },
     database: 'own',
   },
   async (on, number) => {
     const retries = await on.hub.metric('alzy_write_retries_total')
-    const way = ['all', 'immediate', 'backends'][(number - 1) % 3]!
+    const way = ['all', 'immediate', 'backends', 'one'][(number - 1) % 4]!
     if (way === 'backends') {
       const ended = await on.database.query(
         `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'alzy'`,
@@ -28,6 +29,17 @@ scenario(
       expect(on.hub.process.exitCode).toBeNull()
       return
     }
+    const hasMetFault = async () => (await on.hub.metric('alzy_write_retries_total')) > retries
+    if (way === 'one') {
+      const [server] = await on.database.query(
+        `select pid from pg_stat_activity where application_name = 'alzy' order by pid`,
+      )
+      expect(signal(Number(server!.pid), 'SIGKILL')).toBe(true)
+      // The server ends all the others as well, and goes through its log before it lets anybody in again.
+      on.heals()
+      await until(hasMetFault, 'the hub to have met the fault', 60_000)
+      return expectHubSurvived(on)
+    }
     const { pid } = on.cluster
     if (way === 'all') await on.cluster.kill9()
     else await on.cluster.restart('immediate')
@@ -35,11 +47,7 @@ scenario(
     on.heals()
     await on.cluster.start()
     expect(on.cluster.pid).not.toBe(pid)
-    await until(
-      async () => (await on.hub.metric('alzy_write_retries_total')) > retries,
-      'the hub to have met the fault',
-      60_000,
-    )
+    await until(hasMetFault, 'the hub to have met the fault', 60_000)
     await expectHubSurvived(on)
   },
 )

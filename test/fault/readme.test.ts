@@ -17,8 +17,9 @@ test('the table in the README is that of the results', async () => {
   expect(begin, 'where the table begins').toBeGreaterThan(0)
   expect(end, 'where it ends').toBeGreaterThan(begin)
   const results = readResults()
-  // Of a long run, and of one.
+  // Of a long run, of one, and of one that passed.
   expect(results.filter(({ isLong }) => !isLong)).toEqual([])
+  expect(results.filter((line) => 'failed' in line)).toEqual([])
   expect(new Set(results.flatMap((line) => ('seed' in line ? [line.seed] : []))).size).toBeLessThan(2)
   const table = `${BEGIN}\n${tableOf(results)}\n`
   await expect(readme.slice(0, begin) + table + readme.slice(end)).toMatchFileSnapshot(README)

@@ -1,4 +1,4 @@
-/** A database that answers and does not store: read-only, or with a full disk. Nothing is acknowledged meanwhile. */
+/** A database that answers and does not store: read-only, when nothing may be acknowledged, or with a full disk. */
 import { execFileSync } from 'node:child_process'
 import { chownSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,12 +23,20 @@ scenario(
     database: 'own',
   },
   async (on) => {
+    const metric = (name: string) => on.hub.metric(`alzy_${name}_total`)
     const told = pausesOf(on)
     await on.cluster.query('postgres', 'alter system set default_transaction_read_only = on')
     await on.cluster.query('postgres', 'select pg_reload_conf()')
     await until(() => pausesOf(on) > told, 'a device to be told to pause', 30_000)
     await until(async () => (await on.hub.metric('alzy_lanes_away')) === 2, 'both lanes to be away', 30_000)
-    expect(await on.hub.metric('alzy_points_rejected_database_total')).toBe(0)
+    const [acks, retries] = [await metric('acks_sent'), await metric('write_retries')]
+    await until(
+      async () => (await metric('write_retries')) >= retries + 4,
+      'both lanes to have tried again',
+      30_000,
+    )
+    expect(await metric('acks_sent')).toBe(acks)
+    expect(await metric('points_rejected_database')).toBe(0)
     on.heals()
     await on.cluster.query('postgres', 'alter system reset default_transaction_read_only')
     await on.cluster.query('postgres', 'select pg_reload_conf()')

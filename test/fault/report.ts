@@ -1,7 +1,7 @@
 /** Begins the report of a run anew, and prints the table when the run is over. */
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Result, type Skipped, tableOf } from './result.ts'
+import { type Line, tableOf } from './result.ts'
 
 const FILE = fileURLToPath(new URL('results.jsonl', import.meta.url))
 
@@ -14,8 +14,8 @@ export function teardown(): void {
 }
 
 /** One line of JSON per scenario, in the order in which they ended. */
-export function readResults(): (Result | Skipped)[] {
+export function readResults(): Line[] {
   if (!existsSync(FILE)) return []
   const lines = readFileSync(FILE, 'utf8').trimEnd().split('\n')
-  return lines.map((line) => JSON.parse(line) as Result | Skipped)
+  return lines.map((line) => JSON.parse(line) as Line)
 }

@@ -43,6 +43,9 @@ for (const percent of [1, 10, 50]) {
         (await on.hub.metric('alzy_viewers_demoted_total')) >= demoted + slow.length
       await until(areDemoted, 'every slow viewer to have left the live stream', 60_000)
       expect(await on.hub.metric('alzy_viewers_live')).toBe(fast.length)
+      const heard = fast.map(liveFramesOf)
+      const goesOn = () => fast.every((viewer, i) => liveFramesOf(viewer) > heard[i]!)
+      await until(goesOn, 'every other viewer to have heard of a device meanwhile')
       for (const viewer of fast) expect(gapsOf(viewer)).toEqual([])
       on.heals()
       for (const recover of recoveries) recover()
@@ -129,6 +132,10 @@ async function watchers(on: Stage): Promise<ViewerWire[]> {
   const areLive = async () => (await on.hub.metric('alzy_viewers_live')) === VIEWERS
   await until(areLive, 'every viewer to be in the live stream', 60_000)
   return viewers
+}
+
+function liveFramesOf({ frames }: ViewerWire): number {
+  return frames.filter(([type]) => type === LIVE).length
 }
 
 /** Where the count of a device jumped (V2), as `[device, n before, n after]`. */

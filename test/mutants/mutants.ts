@@ -31,6 +31,21 @@ export const MUTANTS: readonly Mutant[] = [
     named: `${EACH_STORE}.*reports a batch when it is committed`,
   },
   {
+    breaks: 'a batch that was too slow three times counts as stored',
+    file: 'store/writer.ts',
+    search: 'if (fault === SLOW) return halve()',
+    replace: 'if (fault === SLOW) return inserted',
+    tests: ['store/faults.test.ts'],
+  },
+  {
+    breaks: 'a refused row is told by the place of another',
+    file: 'store/writer.ts',
+    search: 'if (index <= place) place += 1',
+    replace: 'if (index < place) place += 1',
+    tests: ['simulation/simulation.test.ts'],
+    named: 'seeds',
+  },
+  {
     breaks: 'a lost reply is taken for a commit',
     file: 'store/writer.ts',
     search: 'options.onRetry()',

@@ -106,7 +106,10 @@ function compareNotes(deviceId: number, notes: Note[], rows: Row[], findings: Fi
     unclaimed.delete(note.recordedMs)
     const wrong = judge(note, found)
     if (note.acknowledgedMs !== null) findings.acknowledged += 1
-    if (found.length > 1) findings.doubled += found.length - 1
+    if (found.length > 1) {
+      findings.doubled += found.length - 1
+      example(findings, `doubled: device ${deviceId} ${JSON.stringify(found)}`)
+    }
     if (wrong === null) continue
     findings[wrong] += 1
     example(findings, `${wrong}: device ${deviceId} ${JSON.stringify(note)} ${JSON.stringify(found)}`)

@@ -4,7 +4,7 @@
  * all its steps.
  */
 import { expect, test, vi } from 'vitest'
-import { addResult } from '../fault/result.ts'
+import { addFailed, addResult } from '../fault/result.ts'
 import { createChance } from '../rig/chance.ts'
 import { type Outcome, runSeed } from './seed.ts'
 import { createSometimes } from './sometimes.ts'
@@ -14,6 +14,7 @@ vi.mock('lru-cache', async (importOriginal) => {
   return { LRUCache: (await import('./smallCaches.ts')).small(LRUCache) }
 })
 
+const FAULT = 'seeded simulation of the hub with everything that can go wrong at once (tries: seeds)'
 const IS_LONG = process.env.FAULT_LONG === '1'
 const SEED = Number(process.env.FAULT_SEED)
 const SEEDS = IS_LONG ? 200_000 : 5_000
@@ -44,11 +45,14 @@ test.runIf(SIM_SEED === undefined)(
     for (let number = 1; number <= SEEDS; number++) {
       const seed = seedOf(number)
       const outcome = await runSeed(seed, sometimes)
-      if (outcome.failure !== null) expect.fail(told(seed, outcome))
+      if (outcome.failure !== null) {
+        addFailed({ fault: FAULT, isLong: IS_LONG, failed: `SIM_SEED ${seed}, after ${number - 1} seeds` })
+        expect.fail(told(seed, outcome))
+      }
       acknowledged += outcome.acknowledged
     }
     addResult({
-      fault: 'seeded simulation of the hub with everything that can go wrong at once (tries: seeds)',
+      fault: FAULT,
       tries: SEEDS,
       seed: SEED,
       isLong: IS_LONG,
