@@ -4,6 +4,7 @@
  */
 import type { BareServerTasks } from './bareServer.ts'
 import type { Child } from './children.ts'
+import { monotonicMs } from './clock.ts'
 import type { Databases } from './databases.ts'
 import type { DialectName } from './dialects.ts'
 import type { GeneratorTasks } from './generator.ts'
@@ -23,7 +24,11 @@ export interface Contender {
   dialect?: DialectName
   cpuMs: () => Promise<number>
   /** Work beside it, begun before the first frame leaves and ended after the last delivery. */
-  beside?: { start: (viewers: number) => Promise<unknown>; stop: () => Promise<unknown> }
+  beside?: {
+    start: (viewers: number) => Promise<unknown>
+    stop: () => Promise<unknown>
+    cpuMs: () => number
+  }
   /** Of the last round with so many viewers of a user: tells how many frames fill the next. */
   rates: Map<number, number>
 }
@@ -34,7 +39,7 @@ export interface Round {
   viewersCpuMs: number
   generatorCpuMs: number
   databaseCpuMs: number
-  /** Processors that all of them kept busy: server, database, viewers and senders. */
+  /** Processors that all of it kept busy until the last ACK and the last delivery: server, database, viewers, senders. */
   processorsBusy: number
   missing: number
 }
@@ -134,7 +139,9 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame: 1, as: sends })
   await viewersChild.ask('arm', { expected: framesPerDevice * devices * (viewers - 1) })
   await contender.beside?.start(viewers)
+  const startedMs = monotonicMs()
   const databaseBeforeMs = databases.cpuMs()
+  const besideBeforeMs = contender.beside?.cpuMs() ?? 0
   const cpuBeforeMs = await contender.cpuMs()
   const sent = await generator.ask('send', {
     pointsPerFrame: 1,
@@ -144,6 +151,9 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
   const counted = await viewersChild.ask('counted', undefined)
   const cpuMs = (await contender.cpuMs()) - cpuBeforeMs
   const databaseCpuMs = databases.cpuMs() - databaseBeforeMs
+  const besideCpuMs = (contender.beside?.cpuMs() ?? 0) - besideBeforeMs
+  // Until the hub has stored as well what it has shown: as long as processor time is counted here.
+  const wholeMs = monotonicMs() - startedMs
   await contender.beside?.stop()
   await generator.ask('disconnect', undefined)
   await viewersChild.ask('disconnect', undefined)
@@ -158,7 +168,7 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
     viewersCpuMs: counted.cpuMs,
     generatorCpuMs: sent.cpuMs,
     databaseCpuMs,
-    processorsBusy: (cpuMs + databaseCpuMs + counted.cpuMs + sent.cpuMs) / tookMs,
+    processorsBusy: (cpuMs + databaseCpuMs + besideCpuMs + counted.cpuMs + sent.cpuMs) / wholeMs,
     missing: expected - received,
   }
 }

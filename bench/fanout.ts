@@ -21,6 +21,7 @@ import type { GeneratorTasks } from './generator.ts'
 import { growth, type Hub, startHub } from './hubProcess.ts'
 import { type Peers, startPeers } from './peers.ts'
 import { encodeAsLive, nextPoints, startCourse } from './points.ts'
+import { processCpuMs } from './processes.ts'
 import { figureOf, report, rounded, tell } from './report.ts'
 import type { ViewersTasks } from './viewers.ts'
 
@@ -134,7 +135,11 @@ async function storingBeside(bare: Contender, mine: Contender): Promise<Contende
     ...bare,
     name: `${bare.name}, ${STORING} beside it`,
     rates: new Map(),
-    beside: { start, stop: () => databaseLoad.ask('stop', undefined) },
+    beside: {
+      start,
+      stop: () => databaseLoad.ask('stop', undefined),
+      cpuMs: () => processCpuMs(databaseLoad.pid),
+    },
   }
   return contender
 

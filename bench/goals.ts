@@ -181,11 +181,12 @@ function whyLatency({ results, reference, peers, machine }: Line): string | null
   return told`The median is ${numberOf(ours, 'viewerP50Ms')} ms, of the relay ${numberOf(relay, 'viewerP50Ms')}, of
     Mosquitto ${numberOf(broker, 'viewerP50Ms')}. Of ${machine.cores} processors all of it, the database included, keeps
     ${numberOf(ours, 'processorsBusy')} busy with the hub, ${numberOf(relay, 'processorsBusy')} with the relay and
-    ${numberOf(broker, 'processorsBusy')} with Mosquitto, so the rest is the hub itself: for a frame, which it checks, stores
-    and acknowledges besides, it takes ${numberOf(ours, 'cpuMicrosPerFrame')} µs, the relay
-    ${numberOf(relay, 'cpuMicrosPerFrame')}, Mosquitto ${numberOf(broker, 'cpuMicrosPerFrame')}; and
-    ${numberOf(ours, 'collectionsPerSecond')} times a second it stands still for ${numberOf(ours, 'collectionMs')} ms on
-    average to collect garbage, which neither of them has.`
+    ${numberOf(broker, 'processorsBusy')} with Mosquitto. For a frame, which it checks, stores and acknowledges besides, the
+    hub takes ${numberOf(ours, 'cpuMicrosPerFrame')} µs, the relay ${numberOf(relay, 'cpuMicrosPerFrame')}, Mosquitto
+    ${numberOf(broker, 'cpuMicrosPerFrame')}; ${numberOf(ours, 'collectionsPerSecond')} times a second the hub stands still
+    for ${numberOf(ours, 'collectionMs')} ms on average to collect garbage. Frames themselves leave late by
+    ${numberOf(ours, 'sendLateP99Ms')} ms at p99 beside the hub, ${numberOf(relay, 'sendLateP99Ms')} beside the relay and
+    ${numberOf(broker, 'sendLateP99Ms')} beside Mosquitto, for want of a processor.`
 }
 
 function whyGrowth({ results, reference }: Line): string | null {

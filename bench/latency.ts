@@ -8,7 +8,6 @@
  */
 import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
-import { monotonicMs } from './clock.ts'
 import type { DatabaseLoadTasks } from './databaseLoad.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
@@ -35,7 +34,7 @@ const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.'
 endWithin(flags.secondsMax)
 
 /** One round of one server. */
-interface Round extends Latencies {
+interface Round extends Pick<Latencies, 'viewer' | 'ack' | 'sendLate' | 'missing'> {
   /** Processor time of the server. */
   cpuMicrosPerFrame: number
   /** The same of the database, which stores as many points whoever is measured. */
@@ -138,20 +137,19 @@ async function alternate(running: Hub, contenders: readonly Contender[], mine: C
       const isLoaded = !isHub && databases.referenceUrl !== null
       if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
       const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
-      const collectedBefore = isHub ? await running.collections() : null
-      const before = await usedMs(one)
-      const startMs = monotonicMs()
-      const latencies = await measureLatency({ ...one, user: one.users[0], rate, seconds })
-      const tookMs = monotonicMs() - startMs
-      const after = await usedMs(one)
-      const [server, database, rest] = [0, 1, 2].map((of) => after[of]! - before[of]!)
+      const latencies = await measureLatency({ ...one, user: one.users[0], rate, seconds }, async () => ({
+        used: await usedMs(one),
+        collected: isHub ? await running.collections() : null,
+      }))
+      const { before, after, tookMs } = latencies
+      const [server, database, rest] = after.used.map((used, of) => used - before.used[of]!)
       const measured: Round = {
         ...latencies,
         cpuMicrosPerFrame: (server! * 1_000) / (rate * seconds),
         databaseCpuMicrosPerFrame: (database! * 1_000) / (rate * seconds),
         processorsBusy: (server! + database! + rest!) / tookMs,
         collections:
-          collectedBefore && collectionsSince(collectedBefore, await running.collections(), tookMs),
+          before.collected && after.collected && collectionsSince(before.collected, after.collected, tookMs),
       }
       if (isLoaded) await databaseLoad.ask('stop', undefined)
       if (round === 0) continue

@@ -26,14 +26,18 @@ export interface OpenLoopOptions {
   seconds: number
 }
 
-/** Microseconds. */
-export interface Latencies {
+/** Microseconds; `Look`: whatever is looked at as the first frame becomes due and when the last one has left. */
+export interface Latencies<Look = void> {
   viewer: Histogram
   ack: Histogram
   /** How long after its moment each frame was sent. */
   sendLate: Histogram
   /** Frames of which the ACK or the viewer's frame did not come. */
   missing: number
+  before: Look
+  after: Look
+  /** Between the two looks. */
+  tookMs: number
 }
 
 interface Sender {
@@ -56,7 +60,10 @@ const CHECK_MS = 20
 const courses = new Map<string, Course>()
 
 /** Rejects when a connection is lost or the server complains. */
-export async function measureLatency(options: OpenLoopOptions): Promise<Latencies> {
+export async function measureLatency<Look>(
+  options: OpenLoopOptions,
+  look: () => Promise<Look>,
+): Promise<Latencies<Look>> {
   const { port, user, sends, dialect, rate, seconds } = options
   const latencies = { viewer: histogram(), ack: histogram(), sendLate: histogram() }
   const acknowledges = dialect === undefined || DIALECTS[dialect].acknowledges
@@ -71,16 +78,20 @@ export async function measureLatency(options: OpenLoopOptions): Promise<Latencie
   const frames = Math.floor(rate * seconds)
   const senders = await Promise.all(user.deviceKeys.map(connect))
   const byId = new Map(senders.map((sender) => [sender.link.deviceId, sender]))
-  await paced({ count: frames, perSecond: rate, startMs: monotonicMs() + LEAD_MS }, (index, dueMs) =>
+  const before = await look()
+  const startMs = monotonicMs()
+  await paced({ count: frames, perSecond: rate, startMs: startMs + LEAD_MS }, (index, dueMs) =>
     send(senders[index % senders.length]!, dueMs),
   )
+  const after = await look()
+  const tookMs = monotonicMs() - startMs
   const left = () =>
     senders.reduce((sum, { unacknowledged, unseen }) => sum + unacknowledged.length + unseen.size, 0)
   const drainedMs = monotonicMs() + DRAIN_MS
   while (left() > 0 && monotonicMs() < drainedMs) await sleep(CHECK_MS)
   if (trouble !== null) throw new Error(trouble)
   for (const link of [viewer, ...senders.map((sender) => sender.link)]) link.end()
-  return { ...latencies, missing: left() }
+  return { ...latencies, missing: left(), before, after, tookMs }
 
   async function connect(deviceKey: string, place: number): Promise<Sender> {
     const course = courses.get(deviceKey) ?? startCourse(place, Date.now())

@@ -10,19 +10,19 @@ import { isFigure, type Line, lastLine, type Row, rowsOf } from './lines.ts'
 import { PLOTS_DIRECTORY, RESULTS_PAGE } from './paths.ts'
 import { plotOf } from './plots.ts'
 import { amount, QUIET_LOAD_MAX, tell } from './report.ts'
-import { SCENARIOS } from './scenarios.ts'
+import { SCENARIOS, type Scenario } from './scenarios.ts'
 
 mkdirSync(PLOTS_DIRECTORY, { recursive: true })
 writeFileSync(RESULTS_PAGE, page())
 tell(`written: ${path.relative(process.cwd(), RESULTS_PAGE)}`)
 
 function page(): string {
-  const sections = SCENARIOS.map(({ name, title }) => section(name, title, lastLine(name)))
+  const sections = SCENARIOS.map((scenario) => section(scenario, lastLine(scenario.name)))
   return [
     '# Measured',
     '',
-    'Made by `npm run bench:results` from the last lines in [results/](results/); do not edit. Every figure is a median of',
-    'rounds, with the distance of the farthest round after ±; everything in one table was measured in the same run, in turns.',
+    'Made by `npm run bench:results` from the last lines in [results/](results/); do not edit. A figure with ± is a median of',
+    'rounds, with the distance of the farthest of them; everything in one table was measured in the same run, in turns.',
     '',
     '## Goals',
     '',
@@ -45,8 +45,9 @@ function goals(): string[] {
   return ['| | goal | measured | |', '|---|---|---|---|', ...rows, '', ...ways]
 }
 
-function section(name: string, title: string, line: Line | null): string[] {
-  const head = [`## ${title}`, '', `\`npm run bench:${name.replace('-embedded', ' -- --embedded')}\``, '']
+function section({ name, title, module, flags }: Scenario, line: Line | null): string[] {
+  const command = [`npm run bench:${module}`, ...(flags.length > 0 ? ['--', ...flags] : [])].join(' ')
+  const head = [`## ${title}`, '', `\`${command}\``, '']
   if (line === null) return [...head, 'Not measured.', '']
   return [
     ...head,

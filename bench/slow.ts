@@ -78,7 +78,7 @@ async function measure({ port, metrics }: Hub, user: HubUser, stalls: number): P
   await stalled.ask('connect', { port, tokens: [user.token], viewers: stalls })
   const before = await metrics()
   await stalled.ask('stall', undefined)
-  const latencies = await measureLatency({ port, user, sends: 'points', ...flags })
+  const latencies = await measureLatency({ port, user, sends: 'points', ...flags }, async () => {})
   const after = await metrics()
   await Promise.all([reading, stalled].map((viewers) => viewers.ask('disconnect', undefined)))
   const demoted =
