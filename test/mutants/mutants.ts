@@ -35,7 +35,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'store/writer.ts',
     search: 'if (fault === SLOW) return halve()',
     replace: 'if (fault === SLOW) return inserted',
-    tests: ['store/faults.test.ts'],
+    tests: ['simulation/simulation.test.ts'],
+    named: 'seeds',
   },
   {
     breaks: 'a refused row is told by the place of another',

@@ -33,7 +33,7 @@ export function createAdversary(world: World) {
       if (viewers.length > 0) chance.pick(viewers).answerMs = chance.pick([0, 100, 6_000, 20_000])
     },
     weather: () => {
-      store.weather = chance.pick(['fine', 'fine', 'slow', 'flaky', 'flaky', 'away'])
+      store.weather = chance.pick(['fine', 'fine', 'slow', 'flaky', 'flaky', 'away', 'narrow'])
     },
     kill: () => {
       if (world.hub === null) return

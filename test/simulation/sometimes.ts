@@ -7,6 +7,7 @@ export const SOMETIMES = [
   'committed, and nobody told the hub',
   'committed after it was tried again',
   'statement too slow',
+  'less written at once to a narrow store',
   'batch of several rows bisected',
   'rows tried again that were stored',
   'points refused by the database',

@@ -8,8 +8,11 @@ import type { Clock } from './clock.ts'
 import type { Sometimes } from './sometimes.ts'
 import { StoreError, type Tables } from './tables.ts'
 
-/** `fine` answers in milliseconds; `slow` in seconds; `flaky` loses; `away` answers nobody. */
-export type StoreWeather = 'fine' | 'slow' | 'flaky' | 'away'
+/**
+ * `fine` answers in milliseconds; `slow` in seconds; `flaky` loses; `away` answers nobody; `narrow` never answers a large
+ * statement in time.
+ */
+export type StoreWeather = 'fine' | 'slow' | 'flaky' | 'away' | 'narrow'
 
 /** Whoever asks, as long as it lives: nobody answers a hub that was killed. */
 export interface Life {
@@ -18,6 +21,10 @@ export interface Life {
 
 const REFUSALS = ['ECONNREFUSED', '57P03', '53100', '25006', '40001']
 const WATCHDOG_MS = 15_000
+/** Of all parameters together: a row or two. */
+const NARROW_CHARS_MAX = 250
+/** The server's own timeout, which somebody has set low. */
+const NARROW_TIMEOUT_MS = 1_000
 
 export type Store = ReturnType<typeof createStore>
 
@@ -37,8 +44,24 @@ export function createStore(clock: Clock, chance: Chance, tables: Tables, someti
 
   /** A lane's line to the database. */
   function line(life: Life): Run {
-    return (text: string, parameters: readonly Parameter[] = []) =>
-      ask<Result>(life, () => tables.execute(text, parameters), true)
+    let tooLarge = 0
+    return async (text: string, parameters: readonly Parameter[] = []) => {
+      const chars = parameters.reduce<number>((sum, one) => sum + String(one).length, 0)
+      if (weather === 'narrow' && chars > NARROW_CHARS_MAX) {
+        tooLarge += 1
+        return new Promise((_, reject) => giveUp(life, reject))
+      }
+      const result = await ask<Result>(life, () => tables.execute(text, parameters), true)
+      if (weather === 'narrow' && tooLarge > 2) sometimes.note('less written at once to a narrow store')
+      tooLarge = 0
+      return result
+    }
+  }
+
+  function giveUp(life: Life, reject: (fault: StoreError) => void): void {
+    clock.at(NARROW_TIMEOUT_MS, 'store answers', 0, () => {
+      if (!life.isOver) reject(new StoreError('57014'))
+    })
   }
 
   /** A read of everything at one moment. */
