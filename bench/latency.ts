@@ -25,11 +25,11 @@ const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.'
   maximum: { value: 'measure', says: 'frames per second of all devices together, a point each' },
   devices: { value: 20, says: 'devices' },
   seconds: { value: 3, says: 'length of a round' },
-  rounds: { value: 5, says: 'rounds of each' },
+  rounds: { value: 9, says: 'rounds of each' },
   peers: { value: 'mosquitto QoS 0', says: 'peers by name, with commas between; or none' },
   embedded: { value: false, says: 'use the embedded database; then nothing loads it for the others' },
   profile: { value: '', says: 'folder for a CPU profile of the hub' },
-  secondsMax: { value: 400, says: 'give up after so long' },
+  secondsMax: { value: 600, says: 'give up after so long' },
 })
 endWithin(flags.secondsMax)
 
