@@ -2,8 +2,8 @@
  * `npm run bench:hello`: a reconnect storm. Every device loses its line at the same moment and comes back: HELLOs per
  * second, how long a device waits for WELCOME, and what it costs hub and database, against uWebSockets.js alone, which
  * lets everybody in. All devices are in one process, and that is busy all the time, so the ratio is that of the processor
- * time that a HELLO costs the server. `cold` is the first time after a start of the hub, which has to read every device; `warm` the
- * times after that.
+ * time that a HELLO costs the server. `cold` is the first time after a start of the hub, which has to read every device;
+ * `warm` the times after that.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BareServerTasks } from './bareServer.ts'

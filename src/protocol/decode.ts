@@ -96,6 +96,7 @@ function viewerFields(type: number): ViewerFrame {
   throw new Malformed('unknown type')
 }
 
+/** `batchPointsMax` is only handed on: a closure around it would be made for each frame. Viewers send no points. */
 function decode<Frame>(
   message: ArrayBuffer | Uint8Array,
   fieldsOf: (type: number, batchPointsMax: number) => Frame,

@@ -13,7 +13,7 @@ const ENDED = 3
 const HARMLESS = { lost: 0, doubled: 0, altered: 0, missing: 0, examples: [] }
 const COLUMNS =
   'device_id, session_id, lat, lng, geom, accuracy, speed, heading, altitude, source, recorded_at, received_at'
-/** The first stored point, by which order ever. */
+/** The point that was stored first. */
 const FIRST = 'id = (select min(id) from points)'
 
 describe.skipIf(postgresMissing !== null)(`ledgers (${postgresMissing ?? 'postgresql'})`, () => {
