@@ -186,7 +186,7 @@ function whyLatency({ results, reference, peers, machine }: Line): string | null
     ${numberOf(broker, 'cpuMicrosPerFrame')}; ${numberOf(ours, 'collectionsPerSecond')} times a second the hub stands still
     for ${numberOf(ours, 'collectionMs')} ms on average to collect garbage. Frames themselves leave late by
     ${numberOf(ours, 'sendLateP99Ms')} ms at p99 beside the hub, ${numberOf(relay, 'sendLateP99Ms')} beside the relay and
-    ${numberOf(broker, 'sendLateP99Ms')} beside Mosquitto, for want of a processor.`
+    ${numberOf(broker, 'sendLateP99Ms')} beside Mosquitto.`
 }
 
 function whyGrowth({ results, reference }: Line): string | null {
