@@ -1,6 +1,7 @@
 /**
  * Whether the suite notices what it is there for: each mutant is built into a copy of the tree, and one of its tests has
- * to fail. Without a mutant all of them pass, or that would prove nothing.
+ * to fail. Without a mutant all of them pass, or that would prove nothing. What each was caught by is written down, since
+ * a machine that is too busy fails tests as well.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -28,7 +29,9 @@ test.each(MUTANTS)('$breaks', (mutant) => {
     const built = npx('node_modules/typescript/bin/tsc', ['-p', 'src'])
     expect(built.stdout, 'a mutant that does not build counts for nothing').toBe('')
     expect(built.status).toBe(0)
-    expect(testsOf([mutant]).failed, `it survives ${mutant.tests.join(', ')}`).not.toEqual([])
+    const { failed } = testsOf([mutant])
+    expect(failed, `it survives ${mutant.tests.join(', ')}`).not.toEqual([])
+    process.stdout.write(`caught: ${mutant.breaks}\n  by ${failed.join('\n  by ')}\n`)
   } finally {
     remove()
   }
@@ -47,7 +50,7 @@ test('without a mutant the same tests pass', () => {
   }
 })
 
-/** The full names of the tests of these mutants, and a file that failed as a whole. */
+/** The full names of the tests of these mutants; of what failed, a file as a whole among it, with the reason. */
 function testsOf(mutants: readonly Mutant[]): { failed: string[]; passed: string[] } {
   const files = [...new Set(mutants.flatMap(({ tests }) => tests.map((file) => `test/${file}`)))]
   const isAll = mutants.some(({ named }) => named === undefined)
@@ -58,15 +61,21 @@ function testsOf(mutants: readonly Mutant[]): { failed: string[]; passed: string
   const ran = npx('node_modules/vitest/vitest.mjs', ['run', ...config, ...named, ...files])
   const { testResults } = JSON.parse(readReport(report, ran.stderr)) as Report
   const results = testResults.flatMap(({ assertionResults }) => assertionResults)
-  const namesOf = (status: string) =>
-    results.filter((one) => one.status === status).map((one) => one.fullName)
+  const withStatus = (status: string) => results.filter((one) => one.status === status)
   const broken = testResults.filter(
     (file) => file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed'),
   )
-  const failed = [...namesOf('failed'), ...broken.map(({ name, message }) => `${name}: ${message}`)]
+  const failed = [
+    ...withStatus('failed').map((one) => `${one.fullName}: ${firstLine(one.failureMessages[0])}`),
+    ...broken.map(({ name, message }) => `${name}: ${firstLine(message)}`),
+  ]
   // Of tests that run together the report may lack the one whose failure ended them all.
   if (failed.length === 0 && ran.status !== 0) failed.push(`a run that ended with ${ran.status}`)
-  return { passed: namesOf('passed'), failed }
+  return { passed: withStatus('passed').map((one) => one.fullName), failed }
+}
+
+function firstLine(text = ''): string {
+  return text.split('\n')[0]!
 }
 
 interface Report {
@@ -74,7 +83,7 @@ interface Report {
     name: string
     status: string
     message: string
-    assertionResults: { fullName: string; status: string }[]
+    assertionResults: { fullName: string; status: string; failureMessages: string[] }[]
   }[]
 }
 

@@ -9,6 +9,8 @@ export default defineConfig({
     include: ['test/mutants/caught.ts'],
     maxWorkers: 1,
     reporters: ['verbose'],
+    // What a mutant was caught by stands beside it, bare.
+    disableConsoleIntercept: true,
     testTimeout: 300_000,
     hookTimeout: 600_000,
   },
