@@ -2,9 +2,10 @@
  * What a client of each peer says and understands, down to the bytes: as little as the peer's own protocol allows,
  * framed beforehand where it can be, so that no client library is measured in place of its server.
  */
+import { pack, unpack } from 'msgpackr'
 import { framed, OPCODE } from './webSocket.ts'
 
-export type DialectName = 'ws' | 'socketio' | 'mqtt0' | 'mqtt1' | 'nats' | 'jetstream'
+export type DialectName = 'ws' | 'socketio' | 'socketioPacked' | 'mqtt0' | 'mqtt1' | 'nats' | 'jetstream'
 export type Role = 'device' | 'viewer'
 
 /** What a reader of a dialect has to tell. */
@@ -39,6 +40,8 @@ export interface Dialect {
 }
 
 const TOPIC = 'points'
+const SOCKET_IO_PATH = '/socket.io/?EIO=4&transport=websocket'
+const SOCKET_IO = { connect: 0, event: 2, ack: 3 } as const
 const MQTT = { connack: 2, publish: 3, puback: 4, suback: 9, pingresp: 13 } as const
 
 export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
@@ -53,11 +56,20 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
   },
   socketio: {
     subprotocol: '',
-    path: () => '/socket.io/?EIO=4&transport=websocket',
+    path: () => SOCKET_IO_PATH,
     acknowledges: false,
     publish: (payload) =>
       Buffer.concat([text('451-["point",{"_placeholder":true,"num":0}]'), framed(payload)]),
     reader: readSocketIo,
+    isReadyAtOnce: false,
+    greeting: () => null,
+  },
+  socketioPacked: {
+    subprotocol: '',
+    path: () => SOCKET_IO_PATH,
+    acknowledges: false,
+    publish: (payload) => packed({ type: SOCKET_IO.event, nsp: '/', data: ['point', payload] }),
+    reader: readSocketIoPacked,
     isReadyAtOnce: false,
     greeting: () => null,
   },
@@ -90,6 +102,38 @@ function readSocketIo(role: Role, { write, ready, delivered, trouble }: Ears): R
       else trouble(`Socket.IO says ${bytes.toString('utf8', from, to)}`)
     },
   }
+}
+
+/** The same with the msgpack parser: Engine.IO's own packets stay text, each of Socket.IO's is one binary message. */
+function readSocketIoPacked(role: Role, { write, ready, delivered, trouble }: Ears): Reader {
+  // In the map of an event: the name, then the head of binary data of less than 256 bytes.
+  const [marker, binaryHead] = [pack('point'), 2]
+  let isIn = false
+  return {
+    binary: (bytes, from, to) => {
+      if (isIn) {
+        const at = bytes.indexOf(marker, from) + marker.length + binaryHead
+        return delivered(bytes, at, at + bytes[at - 1]!)
+      }
+      const { type } = unpack(bytes.subarray(from, to)) as { type: number }
+      if (type === SOCKET_IO.connect && role === 'viewer') {
+        write(packed({ type: SOCKET_IO.event, nsp: '/', id: 0, data: ['watch'] }))
+      } else if (type === SOCKET_IO.connect || type === SOCKET_IO.ack) {
+        isIn = true
+        ready()
+      } else trouble(`Socket.IO sends a packet of type ${type}`)
+    },
+    text: (bytes, from, to) => {
+      const kind = bytes.toString('latin1', from, from + 1)
+      if (kind === '2') write(text('3'))
+      else if (kind === '0') write(packed({ type: SOCKET_IO.connect, nsp: '/' }))
+      else trouble(`Socket.IO says ${bytes.toString('utf8', from, to)}`)
+    },
+  }
+}
+
+function packed(packet: object): Buffer {
+  return framed(pack(packet))
 }
 
 /** MQTT 3.1.1; with QoS 1 every message is acknowledged, by the broker to its sender and by its reader to the broker. */

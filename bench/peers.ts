@@ -6,7 +6,7 @@ import { type Broker, type BrokerName, startBroker } from './brokers.ts'
 import { type Child, openChild } from './children.ts'
 import type { Contender } from './deliveries.ts'
 import type { DialectName } from './dialects.ts'
-import type { PeerServerTasks } from './peerServer.ts'
+import type { LibraryName, PeerServerTasks } from './peerServer.ts'
 
 export interface Peer extends Contender {
   /** What a sender may believe once a message has been taken. */
@@ -25,7 +25,7 @@ export interface Peers {
 interface PeerKind {
   name: string
   dialect: DialectName
-  runs: BrokerName | 'ws' | 'socketio'
+  runs: BrokerName | LibraryName
   durability: string
 }
 
@@ -35,6 +35,13 @@ export const PEER_KINDS: readonly PeerKind[] = [
   { name: 'mosquitto QoS 0', dialect: 'mqtt0', runs: 'mosquitto', durability: 'none, at most once' },
   { name: 'mosquitto QoS 1', dialect: 'mqtt1', runs: 'mosquitto', durability: 'memory of the broker' },
   { name: 'Socket.IO', dialect: 'socketio', runs: 'socketio', durability: 'none, at most once' },
+  // With both of what its documentation names for speed: another server below it, and a parser for binary data.
+  {
+    name: 'Socket.IO on uWebSockets.js',
+    dialect: 'socketioPacked',
+    runs: 'socketioOnUws',
+    durability: 'none, at most once',
+  },
 ]
 
 /** Of `wanted` (names, or `all`), every peer that can be had. */
@@ -51,7 +58,7 @@ export async function startPeers(wanted: string, devices: number): Promise<Peers
   return peers
 
   async function startServer({ runs }: PeerKind): Promise<Server | { missing: string }> {
-    if (runs === 'ws' || runs === 'socketio') {
+    if (runs !== 'mosquitto' && runs !== 'nats-server') {
       const child = openChild<PeerServerTasks>('peerServer')
       children.push(child)
       const { port } = await child.ask('listen', { library: runs })
