@@ -43,6 +43,8 @@ interface Case {
 
 interface Round {
   cpuMicrosPerPoint: number
+  /** One of them is a good part of the processor time of a short round. */
+  majorCollections: number | null
   pointsPerSecond: number
 }
 
@@ -51,6 +53,8 @@ interface Receiver {
   name: string
   port: number
   cpuMs: () => Promise<number>
+  /** How often it has collected all of its garbage; null where nobody counts. */
+  majorCollections: () => Promise<number | null>
   /** Rejects when it has not done what it should with so many points. */
   confirm: (points: number) => Promise<void>
 }
@@ -140,13 +144,14 @@ async function compare(running: Hub): Promise<void> {
   })
 }
 
-async function hubReceiver({ port, metrics, cpuMs }: Hub): Promise<Receiver> {
+async function hubReceiver({ port, metrics, cpuMs, collections }: Hub): Promise<Receiver> {
   const storedNow = async () => (await metrics()).get('alzy_points_stored_total')!
   let stored = await storedNow()
   return {
     name: 'hub',
     port,
     cpuMs,
+    majorCollections: async () => (await collections()).major,
     confirm: async (points) => {
       const before = stored
       stored = await storedNow()
@@ -161,6 +166,7 @@ async function bareReceiver(): Promise<Receiver> {
     name: 'uWebSockets.js alone',
     port,
     cpuMs: async () => (await bareServer.ask('cpu', undefined)).usedMs,
+    majorCollections: async () => null,
     confirm: async () => {},
   }
 }
@@ -188,18 +194,22 @@ async function alternate(pairs: readonly [Receiver, Case][], prepare: () => Prom
       pointsPerFrame,
       cpuMicrosPerPoint: figureOf(measured.map((round) => round.cpuMicrosPerPoint)),
       pointsPerSecond: figureOf(measured.map((round) => round.pointsPerSecond)),
+      ...(measured.every(({ majorCollections }) => majorCollections !== null) && {
+        majorCollections: figureOf(measured.map((round) => round.majorCollections!)),
+      }),
     }
     return { receiver, row }
   })
 }
 
 /** From the first frame to the last ACK. Connecting and encoding are not counted. */
-async function measure({ port, cpuMs, confirm }: Receiver, one: Case): Promise<Round> {
+async function measure({ port, cpuMs, majorCollections, confirm }: Receiver, one: Case): Promise<Round> {
   const { deviceKeys, pointsPerFrame, ageMs, framesPerSecond } = one
   const framesPerDevice = Math.max(1, Math.round(flags.points / deviceKeys.length / pointsPerFrame))
   const points = framesPerDevice * deviceKeys.length * pointsPerFrame
   await generator.ask('connect', { port, deviceKeys, firstPlace: 0, ageMs })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' })
+  const collectedBefore = await majorCollections()
   const beforeMs = await cpuMs()
   const sent = await generator.ask('send', {
     pointsPerFrame,
@@ -207,10 +217,12 @@ async function measure({ port, cpuMs, confirm }: Receiver, one: Case): Promise<R
     ...(framesPerSecond !== null && { framesPerSecond }),
   })
   const usedMs = (await cpuMs()) - beforeMs
+  const collected = await majorCollections()
   await generator.ask('disconnect', undefined)
   await confirm(points)
   return {
     cpuMicrosPerPoint: (usedMs * 1_000) / points,
     pointsPerSecond: (points * 1_000) / (sent.lastAckMs - sent.firstSendMs),
+    majorCollections: collected === null ? null : collected - collectedBefore!,
   }
 }

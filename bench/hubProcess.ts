@@ -105,16 +105,18 @@ export async function startHub(
     return (await metrics()).get('process_cpu_seconds_total')! * 1000
   }
 
-  /** How often it has stopped to collect garbage, and for how long in all. */
-  async function collections(): Promise<{ count: number; ms: number }> {
+  /** How often it has stopped to collect garbage, how often of these all of it, and for how long in all. */
+  async function collections(): Promise<{ count: number; major: number; ms: number }> {
     const figures = await metrics()
-    const total = (of: 'count' | 'sum') =>
+    const of = (kind: 'minor' | 'major', what: 'count' | 'sum') =>
       // A kind that has not happened yet is not there.
-      ['minor', 'major'].reduce(
-        (sum, kind) => sum + (figures.get(`nodejs_gc_duration_seconds_${of}{kind="${kind}"}`) ?? 0),
-        0,
-      )
-    return { count: total('count'), ms: total('sum') * 1000 }
+      figures.get(`nodejs_gc_duration_seconds_${what}{kind="${kind}"}`) ?? 0
+    const major = of('major', 'count')
+    return {
+      count: of('minor', 'count') + major,
+      major,
+      ms: (of('minor', 'sum') + of('major', 'sum')) * 1000,
+    }
   }
 
   async function stop(): Promise<void> {
