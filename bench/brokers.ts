@@ -16,6 +16,7 @@ export type BrokerName = 'mosquitto' | 'nats-server'
 
 export interface Broker {
   version: string
+  pid: number
   /** For WebSocket. */
   port: number
   /** For the broker's own protocol over TCP. */
@@ -50,6 +51,7 @@ export async function startBroker(name: BrokerName, keeps = false): Promise<Brok
   await untilItListens(child, port, () => `${name} did not start: ${said}`)
   return {
     version: versionOf(program, name),
+    pid: child.pid!,
     port,
     plainPort,
     cpuMs: async () => processCpuMs(child.pid!),

@@ -18,6 +18,8 @@ export type Users = readonly [HubUser, ...HubUser[]]
 export interface Contender {
   name: string
   port: number
+  /** Whose main thread serves. */
+  pid: number
   users: Users
   sends: 'points' | 'live'
   /** How a peer is spoken to. */
@@ -79,7 +81,8 @@ export const HUB_ENV = {
 export async function hubContender(hub: Hub, devices: number, userCount = 1): Promise<Contender> {
   const users: [HubUser, ...HubUser[]] = [await hub.addUser(devices)]
   while (users.length < userCount) users.push(await hub.addUser(devices))
-  return { name: 'hub', port: hub.port, users, sends: 'points', cpuMs: hub.cpuMs, rates: new Map() }
+  const { port, pid } = hub
+  return { name: 'hub', port, pid, users, sends: 'points', cpuMs: hub.cpuMs, rates: new Map() }
 }
 
 /** As many connections as the hub has, so that both read as many sockets for as many frames. */
@@ -94,6 +97,7 @@ export async function bareContender(
   return {
     name: 'uWebSockets.js alone',
     port,
+    pid: server.pid,
     users,
     sends: 'live',
     cpuMs: async () => (await server.ask('cpu', undefined)).usedMs,

@@ -17,7 +17,7 @@ import type { GeneratorTasks } from './generator.ts'
 import { type Hub, startHub } from './hubProcess.ts'
 import { type Latencies, measureLatency, quantileMs } from './openLoop.ts'
 import { type Peer, type Peers, startPeers } from './peers.ts'
-import { processCpuMs } from './processes.ts'
+import { mainThreadWaitMs, processCpuMs } from './processes.ts'
 import { figureOf, medianOf, report, rounded, tell } from './report.ts'
 
 const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.', {
@@ -27,6 +27,7 @@ const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.'
   seconds: { value: 3, says: 'length of a round' },
   rounds: { value: 9, says: 'rounds of each' },
   peers: { value: 'mosquitto QoS 0', says: 'peers by name, with commas between; or none' },
+  databaseNice: { value: 0, says: 'nice value of the database; with 19 everything else goes before it' },
   embedded: { value: false, says: 'use the embedded database; then nothing loads it for the others' },
   profile: { value: '', says: 'folder for a CPU profile of the hub' },
   secondsMax: { value: 600, says: 'give up after so long' },
@@ -41,6 +42,9 @@ interface Round extends Pick<Latencies, 'viewer' | 'ack' | 'sendLate' | 'missing
   databaseCpuMicrosPerFrame: number
   /** Processors that all of it kept busy: server, database and what loads it, and this process with devices and viewer. */
   processorsBusy: number
+  /** In a second, how long the server and this process were ready to run and had no processor; null where nobody counts. */
+  serverWaitsMs: number | null
+  clientsWaitMs: number | null
   /** Of the hub: how often in a second it stops to collect garbage, and how long each time. */
   collections: { perSecond: number; ms: number } | null
 }
@@ -53,7 +57,7 @@ const TRIALS = 4
 /** The share that the goal is about. */
 const GOAL_PERCENT = 50
 
-const databases = await openDatabases(flags.embedded)
+const databases = await openDatabases(flags.embedded, { nice: flags.databaseNice })
 const bareServer = openChild<BareServerTasks>('bareServer')
 const generator = openChild<GeneratorTasks>('generator')
 const databaseLoad = openChild<DatabaseLoadTasks>('databaseLoad')
@@ -96,7 +100,7 @@ async function compare(running: Hub, { measured, missing }: Peers): Promise<void
     for (const peer of measured) others.push({ ...factsOf(peer), percent, ...summaryOf(rounds.get(peer)!) })
   }
   report({
-    scenario: flags.embedded ? 'latency-embedded' : 'latency',
+    scenario: nameOf(flags),
     postgres,
     parameters: { ...flags, maximum, profile: flags.profile !== '', loaded: databases.referenceUrl !== null },
     results,
@@ -105,6 +109,10 @@ async function compare(running: Hub, { measured, missing }: Peers): Promise<void
     notMeasured: missing,
     ratio: (results.find(({ percent }) => percent === GOAL_PERCENT) ?? results.at(-1)!).timesRelay,
   })
+}
+
+function nameOf({ embedded, databaseNice }: { embedded: boolean; databaseNice: number }): string {
+  return ['latency', ...(embedded ? ['embedded'] : []), ...(databaseNice > 0 ? ['nice'] : [])].join('-')
 }
 
 /** Frames of one point that the hub acknowledges in a second while its viewer watches. */
@@ -139,15 +147,21 @@ async function alternate(running: Hub, contenders: readonly Contender[], mine: C
       const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
       const latencies = await measureLatency({ ...one, user: one.users[0], rate, seconds }, async () => ({
         used: await usedMs(one),
+        waited: [mainThreadWaitMs(one.pid), mainThreadWaitMs(process.pid)],
         collected: isHub ? await running.collections() : null,
       }))
       const { before, after, tookMs } = latencies
       const [server, database, rest] = after.used.map((used, of) => used - before.used[of]!)
+      const [serverWaitsMs, clientsWaitMs] = after.waited.map((waited, of) =>
+        waited === null ? null : ((waited - before.waited[of]!) * 1_000) / tookMs,
+      )
       const measured: Round = {
         ...latencies,
         cpuMicrosPerFrame: (server! * 1_000) / (rate * seconds),
         databaseCpuMicrosPerFrame: (database! * 1_000) / (rate * seconds),
         processorsBusy: (server! + database! + rest!) / tookMs,
+        serverWaitsMs: serverWaitsMs!,
+        clientsWaitMs: clientsWaitMs!,
         collections:
           before.collected && after.collected && collectionsSince(before.collected, after.collected, tookMs),
       }
@@ -195,6 +209,10 @@ function summaryOf(rounds: readonly Round[]) {
       databaseCpuMicrosPerFrame: figureOf(rounds.map((round) => round.databaseCpuMicrosPerFrame)),
     }),
     processorsBusy: figureOf(rounds.map((round) => round.processorsBusy)),
+    ...(rounds.every(({ serverWaitsMs }) => serverWaitsMs !== null) && {
+      serverWaitsMs: figureOf(rounds.map((round) => round.serverWaitsMs!)),
+      clientsWaitMs: figureOf(rounds.map((round) => round.clientsWaitMs!)),
+    }),
     ...(rounds.every(({ collections }) => collections !== null) && {
       collectionsPerSecond: figureOf(rounds.map(({ collections }) => collections!.perSecond)),
       collectionMs: figureOf(rounds.map(({ collections }) => collections!.ms)),

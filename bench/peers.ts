@@ -62,7 +62,7 @@ export async function startPeers(wanted: string, devices: number): Promise<Peers
       const child = openChild<PeerServerTasks>('peerServer')
       children.push(child)
       const { port } = await child.ask('listen', { library: runs })
-      return { port, cpuMs: async () => (await child.ask('cpu', undefined)).usedMs }
+      return { port, pid: child.pid, cpuMs: async () => (await child.ask('cpu', undefined)).usedMs }
     }
     const broker = brokers.get(runs) ?? (await startBroker(runs))
     brokers.set(runs, broker)
@@ -77,6 +77,7 @@ export async function startPeers(wanted: string, devices: number): Promise<Peers
 
 interface Server {
   port: number
+  pid: number
   cpuMs: () => Promise<number>
   version?: string
 }
@@ -98,6 +99,7 @@ function contenderOf({ name, dialect, durability }: PeerKind, server: Server, de
     dialect,
     durability,
     port: server.port,
+    pid: server.pid,
     cpuMs: server.cpuMs,
     sends: 'live',
     users: [{ token: 'anyone', deviceKeys: Array.from({ length: devices }, (_, i) => `sender ${i + 1}`) }],

@@ -1,9 +1,10 @@
-/** What Linux tells of a process of another program: its processor time and its memory. */
-import { readFileSync } from 'node:fs'
+/** What Linux tells of a process of another program: its processor time, its waiting for a processor and its memory. */
+import { existsSync, readFileSync } from 'node:fs'
 import { familyOf } from '../test/rig/processes.ts'
 
 /** Linux counts processor time in hundredths of a second. */
 const TICK_MS = 10
+const NS_PER_MS = 1e6
 /** Where /proc has user and system time, counted from the state of the process: its own, and that of ended children. */
 const OWN = [11, 12]
 const ENDED_CHILDREN = [13, 14]
@@ -25,6 +26,13 @@ export function familyCpuMs(pid: number): number {
 /** What the process's main thread alone has used. */
 export function mainThreadCpuMs(pid: number): number {
   return ticksMs(`${pid}/task/${pid}`, OWN)
+}
+
+/** How long its main thread has been ready to run and had no processor, so far; null where Linux does not count it. */
+export function mainThreadWaitMs(pid: number): number | null {
+  const file = `/proc/${pid}/task/${pid}/schedstat`
+  if (!existsSync(file)) return null
+  return Number(readFileSync(file, 'utf8').split(' ')[1]) / NS_PER_MS
 }
 
 function ticksMs(entry: number | string, fields: readonly number[]): number {
