@@ -15,13 +15,13 @@ const LINES: readonly ((chance: Chance, bytesPerS: number) => Line)[] = [
   (chance, bytesPerS) => ({ bytesPerS: chance.whole(bytesPerS, 2 * bytesPerS) }),
   (chance, bytesPerS) => ({ sliceBytes: chance.whole(2, 9), jitterMs: 20, bytesPerS: 4 * bytesPerS }),
 ]
-const WAYS = ['up', 'down', undefined] as const
+const WAYS: readonly (readonly Direction[])[] = [['up'], ['down'], ['up', 'down']]
 
 for (const proxied of ['devices', 'database'] as const) {
   const ends = proxied === 'devices' ? 'device and hub' : 'hub and database'
   scenario(
     {
-      fault: `line between ${ends} late by chance, narrow, or in single bytes, one way or both`,
+      fault: `line between ${ends} late by chance, narrow, or in single bytes, from a random byte on, one way or both`,
       tries: { short: 4, long: 16 },
       proxied,
       // Such a line is made in this process, and its bytes one by one take time: how much must not matter.
@@ -32,12 +32,22 @@ for (const proxied of ['devices', 'database'] as const) {
       const { pieces } = on.proxy.counts
       const [acks, retries] = [acksOf(on), await on.hub.metric('alzy_write_retries_total')]
       const like = LINES[number % LINES.length]!(on.chance, BYTES_PER_S[proxied])
-      on.proxy.line(like, WAYS[number % WAYS.length])
+      const ways = WAYS[number % WAYS.length]!
+      const turned = new Set<string>()
+      on.proxy.hook((way, chunk, connection): Action | undefined => {
+        const one = `${connection.number} ${way}`
+        if (!ways.includes(way) || turned.has(one)) return undefined
+        turned.add(one)
+        return { forwardBytes: on.chance.whole(0, chunk.length - 1), afterwards: like }
+      })
       const haveBeenServed = () => acksOf(on).every((count, i) => count >= acks[i]! + 10)
       await until(haveBeenServed, 'every device to have had ten ACKs all the same', 60_000)
       expect(on.proxy.counts.pieces).toBeGreaterThan(pieces + 10)
+      // Of the connections to the database, the one that writes at least.
+      expect(turned.size).toBeGreaterThanOrEqual(ways.length * (proxied === 'devices' ? acks.length : 1))
       expect(await on.hub.metric('alzy_write_retries_total')).toBe(retries)
       on.heals()
+      on.proxy.hook(null)
       on.proxy.line({})
     },
   )

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type FaultProxy, startProxy } from './proxy.ts'
+import { type FaultProxy, type Line, startProxy } from './proxy.ts'
 import { until } from './until.ts'
 
 let target: Server
@@ -252,6 +252,47 @@ describe('a line', () => {
     expect(far.heard().length).toBeLessThan(3_000)
     await until(() => far.heard().length === 3_000, 'the narrow way is through')
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(2_999)
+  })
+
+  test('may turn narrow at an exact byte, of one connection and one way', async () => {
+    const [near, far] = await connected()
+    const other = await connected()
+    // So narrow that nothing gets through while this test runs.
+    const narrow = { bytesPerS: 1e-3 }
+    proxy.hook((direction, _chunk, { number }) =>
+      direction === 'up' && number === 1 ? { forwardBytes: 4, afterwards: narrow } : undefined,
+    )
+    near.socket.write('torn apart')
+    await until(() => far.heard() === 'torn', 'what comes before that byte arrives')
+    await expectTalk(...other)
+    far.socket.write('answer')
+    await until(() => near.heard() === 'answer', 'the other way is as it was')
+    expect(far.heard()).toBe('torn')
+    expect([...proxy.connections][0]).toMatchObject({ arrived: { up: 10 }, forwarded: { up: 4 } })
+  })
+
+  test('may turn into single bytes, or late, after what was said', async () => {
+    const [near, far] = await connected()
+    const turns: Line[] = [{ sliceBytes: 1 }, { delayMs: 40 }]
+    proxy.hook((direction, chunk) =>
+      direction === 'up' && chunk.includes('HELLO')
+        ? { forwardBytes: chunk.indexOf('HELLO') + 5, afterwards: turns.shift()! }
+        : undefined,
+    )
+    near.socket.write('so HELLO all')
+    await until(() => far.heard() === 'so HELLO all', 'all of it arrives')
+    expect(proxy.counts.pieces).toBe(1 + ' all'.length)
+    near.socket.write('HELLO')
+    await until(() => far.heard().endsWith('allHELLO'), 'the message arrives')
+    const startedMs = performance.now()
+    near.socket.write(' late')
+    await until(() => far.heard().endsWith('late'), 'the rest arrives')
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(39)
+    proxy.hook(null)
+    proxy.line({})
+    near.socket.write(' in one')
+    await until(() => far.heard().endsWith(' in one'), 'and is one piece again')
+    expect(proxy.counts.pieces).toBe(1 + ' all'.length + 'HELLO'.length + 2)
   })
 
   test('may pass single bytes, one way only', async () => {

@@ -18,10 +18,11 @@ export type CutKind = 'fin' | 'rst'
 
 /**
  * What becomes of a chunk: nothing said, it passes. `drop` swallows it; the others let `forwardBytes` of it pass
- * (none by default), and then cut the connection or freeze it with the rest of the chunk held back. A reset may
- * overtake bytes that passed just before it, as it may in life.
+ * (none by default), and then cut the connection, freeze it with the rest of the chunk held back, or let the rest, and
+ * whatever follows it that way, pass over another line. A reset may overtake bytes that passed just before it, as it may
+ * in life.
  */
-export type Action = 'drop' | Ending | { forwardBytes: number; afterwards: Ending }
+export type Action = 'drop' | Ending | { forwardBytes: number; afterwards: Ending | Line }
 
 /** `hold-up` and `hold-down` freeze one direction, and the other goes on: a connection that is half open. */
 export type Ending = CutKind | 'hold' | `hold-${Direction}`
@@ -50,6 +51,8 @@ export interface Connection {
   /** One way, or both. */
   freeze: (direction?: Direction) => void
   thaw: () => void
+  /** What its own line is like for the chunks that arrive from now on, one way or both, until it is said of all. */
+  line: (like: Line, direction?: Direction) => void
 }
 
 export interface Counts {
@@ -83,7 +86,7 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
   }
   let onData: OnData | null = options.onData ?? null
   const random = options.random ?? Math.random
-  let lines: Record<Direction, Line> = { up: {}, down: {} }
+  const lines: Record<Direction, Line> = { up: {}, down: {} }
   const frozen = new Set<Direction>()
   // One that is still to be had after `refuse`.
   const port = await freePort()
@@ -115,7 +118,7 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
 
   /** From now on nothing passes, one way or both, in any connection, old or new, and neither side is told. */
   function freeze(direction?: Direction): void {
-    for (const way of direction === undefined ? BOTH : [direction]) frozen.add(way)
+    for (const way of waysOf(direction)) frozen.add(way)
     for (const connection of connections) connection.freeze(direction)
   }
 
@@ -142,9 +145,10 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
     line({ delayMs: ms })
   }
 
-  /** What lines are like for the chunks that arrive from now on, one way or both; {}: as good as can be. */
+  /** What all lines are like for the chunks that arrive from now on, one way or both; {}: as good as can be. */
   function line(like: Line, direction?: Direction): void {
-    lines = direction === undefined ? { up: like, down: like } : { ...lines, [direction]: like }
+    for (const way of waysOf(direction)) lines[way] = like
+    for (const connection of connections) connection.line(like, direction)
   }
 
   /** Called with every chunk that arrives at a connection that is not frozen; null: no more. */
@@ -173,6 +177,7 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
     const arrived = { up: 0, down: 0 }
     const forwarded = { up: 0, down: 0 }
     const frozenHere = new Set<Direction>()
+    const linesHere = { ...lines }
     const pipes: Record<Direction, Pipe> = { up: pipe('up', near, far), down: pipe('down', far, near) }
     const connection: Connection = {
       number,
@@ -184,6 +189,9 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
       cut: cutThis,
       freeze: freezeThis,
       thaw: thawThis,
+      line: (like, direction) => {
+        for (const way of waysOf(direction)) linesHere[way] = like
+      },
     }
     connections.add(connection)
     let reached = false
@@ -201,9 +209,9 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
 
     function pipe(direction: Direction, from: Socket, to: Socket): Pipe {
       return createPipe(from, to, {
-        delayMs: () => (lines[direction].delayMs ?? 0) + (lines[direction].jitterMs ?? 0) * random(),
-        bytesPerS: () => lines[direction].bytesPerS ?? Number.POSITIVE_INFINITY,
-        slices: (chunk) => sliced(chunk, lines[direction].sliceBytes),
+        delayMs: () => (linesHere[direction].delayMs ?? 0) + (linesHere[direction].jitterMs ?? 0) * random(),
+        bytesPerS: () => linesHere[direction].bytesPerS ?? Number.POSITIVE_INFINITY,
+        slices: (chunk) => sliced(chunk, linesHere[direction].sliceBytes),
         arrived: (chunk) => judge(direction, chunk),
         forwarded: (bytes) => {
           forwarded[direction] += bytes
@@ -226,6 +234,11 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
       const { forwardBytes, afterwards } =
         typeof action === 'string' ? { forwardBytes: 0, afterwards: action } : action
       const [before, rest] = [chunk.subarray(0, forwardBytes), chunk.subarray(forwardBytes)]
+      if (typeof afterwards === 'object') {
+        pipes[direction].pass(before)
+        linesHere[direction] = afterwards
+        return [rest]
+      }
       pipes[direction].pass(before, () => endBy(afterwards))
       if (afterwards === 'fin' || afterwards === 'rst') return []
       if (afterwards !== `hold-${opposite(direction)}`) counts.heldBytes += rest.length
@@ -248,7 +261,7 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
     }
 
     function freezeThis(direction?: Direction): void {
-      const ways = (direction === undefined ? BOTH : [direction]).filter((way) => !frozenHere.has(way))
+      const ways = waysOf(direction).filter((way) => !frozenHere.has(way))
       if (ways.length > 0) counts.frozen += 1
       for (const way of ways) {
         frozenHere.add(way)
@@ -268,7 +281,9 @@ export async function startProxy(target: Target, options: { onData?: OnData; ran
   }
 }
 
-const BOTH = ['up', 'down'] as const
+function waysOf(direction: Direction | undefined): readonly Direction[] {
+  return direction === undefined ? ['up', 'down'] : [direction]
+}
 
 function opposite(direction: Direction): Direction {
   return direction === 'up' ? 'down' : 'up'
