@@ -55,6 +55,8 @@ export function createPicture() {
   const devices = new Map<number, DeviceView>()
   /** Where each device's count stands on this connection. */
   const positions = new Map<number, { epoch: number; n: number }>()
+  /** The `sessionId` of the session shown of a device, once a SESSION has said it: its start may still move. */
+  const sessionIds = new Map<number, number>()
   /** Devices with a frame missing, until a snapshot covers it. */
   const holes = new Set<number>()
   /** A complete snapshot on its way: its next part, and the devices it has shown. */
@@ -106,7 +108,11 @@ export function createPicture() {
       case TYPE.sessionChange: {
         const { sessionId, session, status, endedMs } = frame
         // An older session may still be ended while a newer one is shown.
-        if (!view.session || session >= view.session.startedMs) view.session = { startedMs: session, status }
+        const isShown = sessionId === sessionIds.get(frame.deviceId)
+        if (isShown || !view.session || session >= view.session.startedMs) {
+          view.session = { startedMs: session, status }
+          sessionIds.set(frame.deviceId, sessionId)
+        }
         return { type: 'session', device: view, sessionId, session, status, endedMs }
       }
       case TYPE.backfilled:
@@ -122,7 +128,10 @@ export function createPicture() {
       points.push(view.last)
     }
     if (points.length === 0) return null
-    if (view.session?.startedMs !== session) view.session = { startedMs: session, status: 'active' }
+    if (view.session?.startedMs !== session) {
+      view.session = { startedMs: session, status: 'active' }
+      sessionIds.delete(view.deviceId)
+    }
     return { type: 'points', device: view, session, points }
   }
 
@@ -165,6 +174,7 @@ export function createPicture() {
     holes.delete(deviceId)
     const view = viewOf(record)
     describe(view, record)
+    const shownMs = view.session?.startedMs
     view.online = record.online
     view.lastSeenMs = record.lastSeenMs
     if (record.last === null) {
@@ -174,6 +184,7 @@ export function createPicture() {
       view.last = fromWire(record.last.values, 0, record.last.session)
       view.session = { startedMs: record.last.session, status: record.last.status }
     }
+    if (view.session?.startedMs !== shownMs) sessionIds.delete(deviceId)
     return true
   }
 
@@ -188,6 +199,7 @@ export function createPicture() {
 
   function gone(deviceId: number): Change[] {
     positions.delete(deviceId)
+    sessionIds.delete(deviceId)
     holes.delete(deviceId)
     snapshot?.seen.delete(deviceId)
     return devices.delete(deviceId) ? [{ type: 'gone', deviceId }] : []

@@ -346,6 +346,27 @@ describe('what frames change', () => {
     ])
   })
 
+  test('a session whose start moves stays the one that is shown', async () => {
+    await open()
+    const peer = await rig.watch(deviceOf(7, 1, 1, 0))
+    peer.say(81, 7, 1, 2, START_MS + 50, START_MS, [[50, 1, 2]])
+    peer.say(SESSION, 7, 1, 3, 34, START_MS + 50, 'active', null)
+    peer.say(SESSION, 7, 1, 4, 33, START_MS + 20, 'ended', START_MS + 30)
+    peer.say(SESSION, 7, 1, 5, 34, START_MS + 40, 'active', null)
+    peer.say(SESSION, 7, 1, 6, 34, START_MS + 40, 'ended', START_MS + 50)
+    peer.say(81, 7, 1, 7, START_MS + 90, START_MS, [[95, 1, 2]])
+    peer.say(SESSION, 7, 1, 8, 34, START_MS + 35, 'ended', START_MS + 50)
+    await peer.settled()
+    const sessions = rig.events.flatMap((event) => (event.type === 'session' ? [event.device.session] : []))
+    expect(sessions).toEqual([
+      { startedMs: START_MS + 50, status: 'active' },
+      { startedMs: START_MS + 50, status: 'active' },
+      { startedMs: START_MS + 40, status: 'active' },
+      { startedMs: START_MS + 40, status: 'ended' },
+      { startedMs: START_MS + 90, status: 'active' },
+    ])
+  })
+
   test('DEVICE adds a device, or says what a known one is, and leaves its count and its place alone', async () => {
     await open()
     const peer = await rig.watch(deviceOf(7, 1, 5, 10))

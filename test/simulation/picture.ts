@@ -12,6 +12,8 @@ export interface View {
   lastMs: number | null
   lat: number | null
   sessionMs: number | null
+  /** Once a SESSION has said it: the start of an automatic session may still move. */
+  sessionId: number | null
   status: string | null
 }
 
@@ -70,9 +72,16 @@ export function createPicture() {
     view.n = n
     const isOlder = frame[0] === t.LIVE && !live(view, frame)
     if (frame[0] === t.PRESENCE) view.online = frame[4] as boolean
-    if (frame[0] === t.SESSION_CHANGE && frame[5] === view.sessionMs) view.status = frame[6] as string
+    if (frame[0] === t.SESSION_CHANGE) session(view, frame)
     if (!isNext) return 'hole'
     return isOlder ? 'older point' : null
+  }
+
+  function session(view: View, frame: Frame): void {
+    if (frame[5] !== view.sessionMs && frame[4] !== view.sessionId) return
+    view.sessionId = frame[4] as number
+    view.sessionMs = frame[5] as number
+    view.status = frame[6] as string
   }
 
   /** False when one of the points is not newer than what is shown. */
@@ -86,6 +95,7 @@ export function createPicture() {
       }
       view.lastMs = recordedMs
       view.lat = lat
+      if (frame[4] !== view.sessionMs) view.sessionId = null
       view.sessionMs = frame[4] as number
       view.status = null
     }
@@ -109,7 +119,8 @@ export function createPicture() {
     const { deviceId, epoch, n, online, lastMs, lat, sessionMs, status } = shown
     const held = views.get(deviceId)
     if (held !== undefined && (epoch < held.epoch || (epoch === held.epoch && n < held.n))) return
-    views.set(deviceId, { epoch, n, online, lastMs, lat, sessionMs, status })
+    const sessionId = held?.sessionMs === sessionMs ? held.sessionId : null
+    views.set(deviceId, { epoch, n, online, lastMs, lat, sessionMs, sessionId, status })
   }
 }
 
