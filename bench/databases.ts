@@ -12,7 +12,6 @@ import { promisify } from 'node:util'
 import { type Connection, openConnection, type Target } from '../src/store/connection.ts'
 import { openEmbedded } from '../src/store/embedded.ts'
 import { startPostgres } from '../test/rig/postgres.ts'
-import { familyOf } from '../test/rig/processes.ts'
 import { HUB_MAIN } from './paths.ts'
 import { familyCpuMs } from './processes.ts'
 
@@ -38,18 +37,16 @@ export interface Databases {
   close: () => Promise<void>
 }
 
-/** Rejects where there is no PostgreSQL to start. `nice`: how far behind everything else its server waits for a processor. */
-export async function openDatabases(isEmbedded: boolean, { nice = 0 } = {}): Promise<Databases> {
+/** Rejects where there is no PostgreSQL to start. */
+export async function openDatabases(isEmbedded: boolean): Promise<Databases> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'alzy-bench-'))
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  return isEmbedded ? openEmbeddedPair(folder) : openServerPair(folder, nice)
+  return isEmbedded ? openEmbeddedPair(folder) : openServerPair(folder)
 }
 
-async function openServerPair(folder: string, nice: number): Promise<Databases> {
+async function openServerPair(folder: string): Promise<Databases> {
   const cluster = await startPostgres()
   if ('missing' in cluster) throw new Error(`no PostgreSQL to measure with: ${cluster.missing}`)
-  // Processes that it starts later follow the one that starts them.
-  for (const pid of familyOf(cluster.pid)) os.setPriority(pid, nice)
   const names = ['hub', 'reference'] as const
   for (const name of names) {
     await cluster.createDatabase(name)

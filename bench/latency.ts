@@ -3,8 +3,9 @@
  * the hub takes from these devices, against a relay by uWebSockets.js alone and by Mosquitto. Devices and viewer live in
  * this one process, so one clock measures. Frames are due at fixed moments and times count from those, so a server that
  * stalls cannot hide it by being sent less. While the others are measured, a process writes as many rows into a
- * database as the hub does. Goal: at half load p99 to the viewer at most twice that of uWebSockets.js, and not above
- * Mosquitto's.
+ * database as the hub does, one statement at a time; so does the hub where there are no more than two processors, and a
+ * hub with two writer lanes, which keeps two processes of the database busy, is measured beside it. Goal: at half load
+ * p99 to the viewer at most twice that of uWebSockets.js, and not above Mosquitto's.
  */
 import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
@@ -27,10 +28,9 @@ const flags = readFlags('Milliseconds from a device to a viewer and to its ACK.'
   seconds: { value: 3, says: 'length of a round' },
   rounds: { value: 9, says: 'rounds of each' },
   peers: { value: 'mosquitto QoS 0', says: 'peers by name, with commas between; or none' },
-  databaseNice: { value: 0, says: 'nice value of the database; with 19 everything else goes before it' },
   embedded: { value: false, says: 'use the embedded database; then nothing loads it for the others' },
   profile: { value: '', says: 'folder for a CPU profile of the hub' },
-  secondsMax: { value: 600, says: 'give up after so long' },
+  secondsMax: { value: 700, says: 'give up after so long' },
 })
 endWithin(flags.secondsMax)
 
@@ -54,28 +54,32 @@ const WARM_UP_SECONDS = 1
 const WINDOW_POINTS = 400
 const TRIAL_FRAMES = 40_000
 const TRIALS = 4
+const TWO_LANES = { ALZY_WRITER_LANES: '2' }
+const WIDE = { name: 'hub with two writer lanes', version: null, durability: 'committed in PostgreSQL' }
 /** The share that the goal is about. */
 const GOAL_PERCENT = 50
 
-const databases = await openDatabases(flags.embedded, { nice: flags.databaseNice })
+const databases = await openDatabases(flags.embedded)
 const bareServer = openChild<BareServerTasks>('bareServer')
 const generator = openChild<GeneratorTasks>('generator')
 const databaseLoad = openChild<DatabaseLoadTasks>('databaseLoad')
-let hub: Hub | null = null
+const hubs: Hub[] = []
 let peers: Peers | null = null
 try {
   peers = await startPeers(flags.peers, flags.devices)
-  hub = await startHub({ ...databases.hubEnv, ...HUB_ENV }, flags.profile)
-  await compare(hub, peers)
+  hubs.push(await startHub({ ...databases.hubEnv, ...HUB_ENV }, flags.profile))
+  // An embedded database has one lane anyhow, and one hub.
+  if (!flags.embedded) hubs.push(await startHub({ ...databases.hubEnv, ...HUB_ENV, ...TWO_LANES }, ''))
+  await compare(peers)
 } finally {
-  await hub?.stop()
+  for (const hub of hubs) await hub.stop()
   await peers?.close()
   await Promise.all([bareServer, generator, databaseLoad].map((child) => child.end()))
   await databases.close()
 }
 process.exit()
 
-async function compare(running: Hub, { measured, missing }: Peers): Promise<void> {
+async function compare({ measured, missing }: Peers): Promise<void> {
   const connection = await databases.openReference()
   const postgres = await versionOf(connection)
   await connection.close()
@@ -83,7 +87,9 @@ async function compare(running: Hub, { measured, missing }: Peers): Promise<void
   if (databases.referenceUrl !== null) {
     await databaseLoad.ask('open', { url: databases.referenceUrl, devices: flags.devices })
   }
-  const mine = await hubContender(running, flags.devices)
+  const [mine, wide] = await Promise.all(hubs.map((hub) => hubContender(hub, flags.devices)))
+  if (mine === undefined) throw new Error('no hub was started')
+  const instead: Peer[] = [...measured, ...(wide ? [{ ...wide, ...WIDE }] : [])]
   const bare = await bareContender(bareServer, flags.devices)
   const maximum = flags.maximum === 'measure' ? await findMaximum(mine) : Number(flags.maximum)
   tell(`the hub takes ${maximum} frames/s of one point`)
@@ -92,15 +98,15 @@ async function compare(running: Hub, { measured, missing }: Peers): Promise<void
   const others = []
   for (const percent of flags.percent) {
     const rate = Math.max(1, Math.round((maximum * percent) / 100))
-    const rounds = await alternate(running, [bare, ...measured, mine], mine, rate)
+    const rounds = await alternate([bare, ...instead, mine], rate)
     const [kept, reference] = [summaryOf(rounds.get(mine)!), summaryOf(rounds.get(bare)!)]
     const timesRelay = rounded(kept.viewerP99Ms.median / reference.viewerP99Ms.median)
     results.push({ percent, rate, ...kept, timesRelay })
     references.push({ percent, rate, ...reference })
-    for (const peer of measured) others.push({ ...factsOf(peer), percent, ...summaryOf(rounds.get(peer)!) })
+    for (const peer of instead) others.push({ ...factsOf(peer), percent, ...summaryOf(rounds.get(peer)!) })
   }
   report({
-    scenario: nameOf(flags),
+    scenario: flags.embedded ? 'latency-embedded' : 'latency',
     postgres,
     parameters: { ...flags, maximum, profile: flags.profile !== '', loaded: databases.referenceUrl !== null },
     results,
@@ -109,10 +115,6 @@ async function compare(running: Hub, { measured, missing }: Peers): Promise<void
     notMeasured: missing,
     ratio: (results.find(({ percent }) => percent === GOAL_PERCENT) ?? results.at(-1)!).timesRelay,
   })
-}
-
-function nameOf({ embedded, databaseNice }: { embedded: boolean; databaseNice: number }): string {
-  return ['latency', ...(embedded ? ['embedded'] : []), ...(databaseNice > 0 ? ['nice'] : [])].join('-')
 }
 
 /** Frames of one point that the hub acknowledges in a second while its viewer watches. */
@@ -135,20 +137,20 @@ async function findMaximum({ port, users }: Contender): Promise<number> {
   return Math.round(medianOf(rates.slice(1)))
 }
 
-/** The hub loads its own database; for the others somebody has to. */
-async function alternate(running: Hub, contenders: readonly Contender[], mine: Contender, rate: number) {
+/** A hub loads its own database; for the others somebody has to. */
+async function alternate(contenders: readonly Contender[], rate: number) {
   const rounds = new Map<Contender, Round[]>(contenders.map((one) => [one, []]))
   for (let round = 0; round <= flags.rounds; round++) {
     for (const one of contenders) {
       await databases.empty()
-      const isHub = one === mine
-      const isLoaded = !isHub && databases.referenceUrl !== null
+      const hub = hubs.find(({ pid }) => pid === one.pid)
+      const isLoaded = hub === undefined && databases.referenceUrl !== null
       if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
       const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
       const latencies = await measureLatency({ ...one, user: one.users[0], rate, seconds }, async () => ({
         used: await usedMs(one),
         waited: [mainThreadWaitMs(one.pid), mainThreadWaitMs(process.pid)],
-        collected: isHub ? await running.collections() : null,
+        collected: hub ? await hub.collections() : null,
       }))
       const { before, after, tookMs } = latencies
       const [server, database, rest] = after.used.map((used, of) => used - before.used[of]!)

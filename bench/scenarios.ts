@@ -23,7 +23,7 @@ export const SCENARIOS: readonly Scenario[] = [
     flags: ['--users', '100', '--viewers', '3', '--devices', '1'],
   },
   scenario('cost', 'CPU of the hub', 320),
-  scenario('latency', 'Latency', 500),
+  scenario('latency', 'Latency', 650),
   scenario('connections', 'Idle sockets', 700),
   scenario('growth', 'Growth', 700),
   scenario('slow', 'Slow viewers', 300),
