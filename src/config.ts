@@ -2,6 +2,7 @@
  * The environment → a frozen config. Every setting and every limit has its name, unit and default here and
  * nowhere else.
  */
+import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { type Network, readNetwork } from './addresses.ts'
 import { readOrigin } from './origins.ts'
@@ -67,7 +68,8 @@ const LIMITS = {
   backlogPointsMax: limit(1_500_000, 1_000, 1_000_000_000),
   writeRowsMax: limit(2_000, 1, 30_000),
   writeTimeoutMs: limit(15_000, 500, 120_000),
-  writerLanes: limit(2, 1, 8),
+  // With two processors a second statement would take the one that is left for what is live.
+  writerLanes: limit(availableParallelism() > 2 ? 2 : 1, 1, 8),
   refusedRowsPerHourMax: limit(1_000, 1, 1_000_000),
   pauseAfterMs: limit(10_000, 500, 60_000),
   pauseRetryMs: limit(5_000, 100, 60_000),

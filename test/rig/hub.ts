@@ -64,7 +64,15 @@ let users = 0
 /** Starts a hub and waits until it is ready. Whoever starts it ends it. */
 export async function startHub({ database, env = {}, waitsForReady = true }: HubOptions): Promise<TestHub> {
   const child = spawn(process.execPath, [MAIN, 'serve'], {
-    env: { PATH: process.env.PATH, ALZY_PORT: '0', ALZY_LOG_LEVEL: 'debug', ...database.env, ...env },
+    env: {
+      PATH: process.env.PATH,
+      ALZY_PORT: '0',
+      ALZY_LOG_LEVEL: 'debug',
+      // Whatever this machine has: what two of them may do to each other happens with two only.
+      ALZY_WRITER_LANES: '2',
+      ...database.env,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   // Whoever fails to end it may fail for another reason.
