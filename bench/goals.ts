@@ -172,12 +172,18 @@ function whyDecoding({ results, reference }: Line): string | null {
     ${numberOf(ours, 'cpuMicrosPerPoint')}, ${numberOf(ours, 'timesParts')} times both.`
 }
 
-function whyFanout({ results, reference, machine }: Line, viewers: number): string | null {
+function whyFanout({ results, reference }: Line, viewers: number): string | null {
   const ours = results.find((row) => row.viewers === viewers)
-  const storing = rowsOf(reference).find((row) => row.viewers === viewers && row.beside !== 'nothing')
-  return told`The hub stores what it shows, which nothing beside it does: of ${machine.cores} processors it keeps
-    ${numberOf(ours, 'processorsBusy')} busy, with its database, the viewers and the senders. While the same rows are stored
-    beside it uWebSockets.js alone makes ${numberOf(storing, 'deliveriesPerSecond')} deliveries a second; the hub makes
+  const [alone, storing] = ['nothing', 'the same rows stored'].map((beside) =>
+    rowsOf(reference).find((row) => row.viewers === viewers && row.beside === beside),
+  )
+  const [rate, cost] = [numberOf(ours, 'deliveriesPerSecond'), numberOf(ours, 'cpuMicrosPerDelivery')]
+  const bare = numberOf(alone, 'cpuMicrosPerDelivery')
+  if (rate === null || cost === null || bare === null) return null
+  return told`A delivery takes ${cost} µs of the hub, so its rate takes ${(rate * cost) / 1e6} processors, and
+    uWebSockets.js alone ${bare}. That is ${(cost - bare) * viewers} µs more for a frame to ${viewers} viewers, which the
+    hub reads, checks, stores and acknowledges, and nothing beside it does. While the same rows are stored beside it
+    uWebSockets.js alone makes ${numberOf(storing, 'deliveriesPerSecond')} deliveries a second; the hub makes
     ${numberOf(ours, 'ratioStoring')} times as many.`
 }
 
