@@ -54,6 +54,8 @@ export interface SessionLimits {
 export type SessionBook = ReturnType<typeof createSessionBook>
 
 const RECENT_MAX = 64
+/** So much later than its first point a session may start because others start there already. */
+export const SHIFT_MS_MAX = 99
 const STATUS_AFTER: readonly SessionStatus[] = ['active', 'paused', 'active', 'ended']
 
 export function createSessionBook(
@@ -105,12 +107,19 @@ export function createSessionBook(
       session.endedMs = recordedMs
       session.revision += 1
     }
-    if (session.automatic && recordedMs < session.startedMs && startedAt(recordedMs) === undefined) {
-      session.startedMs = recordedMs
-      // It has been active since then; a device that claims it may have paused it before the old start.
-      if (session.status === 'active') session.statusMs = recordedMs
-      session.revision += 1
-    }
+    if (!session.automatic || recordedMs >= session.startedMs) return
+    const startMs = freeStart(recordedMs)
+    if (startMs === null || startMs >= session.startedMs) return
+    session.startedMs = startMs
+    // It has been active since then; a device that claims it may have paused it before the old start.
+    if (session.status === 'active') session.statusMs = startMs
+    session.revision += 1
+  }
+
+  /** The first moment from there on that is no other session's start; null where there is none near. */
+  function freeStart(fromMs: number): number | null {
+    for (let ms = fromMs; ms <= fromMs + SHIFT_MS_MAX; ms++) if (startedAt(ms) === undefined) return ms
+    return null
   }
 
   function startedAt(startedMs: number): Session | undefined {

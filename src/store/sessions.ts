@@ -2,7 +2,14 @@
  * The statements that write sessions. A session is created by (device, start), changed by its id, and each
  * statement lets the later op win, so that repeating one or reordering two hubs' is harmless.
  */
-import { confirm, forgetId, isUnstored, type Session, type StoredSession } from '../core/sessions.ts'
+import {
+  confirm,
+  forgetId,
+  isUnstored,
+  type Session,
+  SHIFT_MS_MAX,
+  type StoredSession,
+} from '../core/sessions.ts'
 import type { SessionStatus } from '../protocol/messages.ts'
 import { column, words } from './arrays.ts'
 import type { Result, Run } from './connection.ts'
@@ -85,20 +92,30 @@ select g.i, g.automatic and (k.is_new or exists (select from automatic_sessions 
          as automatic, k.is_new, ${COLUMNS('k')}
 from kept k join given g using (device_id, started_at)`
 
-/** Only what no device has claimed moves. Another session may start at that very moment; then it keeps its own start. */
+/**
+ * Where a session can start that has a point as early as that. The moment itself may be another session's start, and so is
+ * the point of it: what is left of this one is later. A name that a device gave is exact.
+ */
+const FREE_START = `(
+  select min(g.started_at + n * interval '1 millisecond')
+  from generate_series(0, case when g.automatic then ${SHIFT_MS_MAX} else 0 end) as n
+  where not exists (select from sessions o where o.device_id = s.device_id and o.id <> s.id
+                    and o.started_at = g.started_at + n * interval '1 millisecond'))`
+
+/** Only what no device has claimed moves, and only back. */
 const IS_MOVED = `(
   g.started_at < s.started_at
   and exists (select from automatic_sessions a where a.session_id = s.id)
-  and not exists (select from sessions o where o.device_id = s.device_id and o.started_at = g.started_at))`
+  and coalesce(${FREE_START} < s.started_at, false))`
 
 /** What has moved has been active since its new start, so a device that claims it may have paused it before the old one. */
-const DECIDED_AT = `case when ${IS_MOVED} then g.started_at else s.updated_at end`
+const DECIDED_AT = `case when ${IS_MOVED} then ${FREE_START} else s.updated_at end`
 
 const CHANGE = `
 with ${GIVEN},
 kept as (
   update sessions s set
-    started_at = case when ${IS_MOVED} then g.started_at else s.started_at end,
+    started_at = case when ${IS_MOVED} then ${FREE_START} else s.started_at end,
     status = case when s.status <> 'ended' and g.updated_at > ${DECIDED_AT} then g.status else s.status end,
     ended_at = case when s.status = 'ended' then greatest(s.ended_at, g.last_at)
                     when g.status = 'ended' and g.updated_at > ${DECIDED_AT} then g.ended_at end,

@@ -164,13 +164,13 @@ describe('a point without a session', () => {
     expect(isUnstored(session)).toBe(true)
   })
 
-  test('does not move a start to where another session has its own', () => {
+  test('moves a start to the moment after where another session has its own', () => {
     const book = newBook()
     const ended = start(book, NOW_MS - MINUTE_MS)
     applyOp(ended, END, NOW_MS - MINUTE_MS, NOW_MS)
     const session = keep(book, NOW_MS)
     expect(keep(book, NOW_MS - MINUTE_MS)).toBe(session)
-    expect(session.startedMs).toBe(NOW_MS)
+    expect(session.startedMs).toBe(NOW_MS - MINUTE_MS + 1)
     // It counts as a point of the automatic session all the same.
     expect(keep(book, NOW_MS - MINUTE_MS - GAP_MS)).toBe(session)
   })

@@ -3,7 +3,7 @@
  * of it or nothing. It knows the statements by their words, and nothing of when they run.
  */
 
-import type { Session } from '../../src/core/sessions.ts'
+import { type Session, SHIFT_MS_MAX } from '../../src/core/sessions.ts'
 import type { UserRole } from '../../src/protocol/messages.ts'
 import type { Parameter, Result } from '../../src/store/connection.ts'
 import type { DeviceCredentials } from '../../src/store/devices.ts'
@@ -158,7 +158,7 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
   }
 
   function create(given: Given[]): Result {
-    if (given.some(({ startedMs }) => isPoisonStart(startedMs))) throw new StoreError(BAD_TIME)
+    if (given.some(isPoisonous)) throw new StoreError(BAD_TIME)
     return result(
       given.map((g) => {
         let row = startedAt(g.deviceId, g.startedMs)
@@ -190,27 +190,41 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
 
   function change(given: Given[]): Result {
     const isMoving = (g: Given, row: SessionRow) =>
-      g.startedMs < row.startedMs &&
-      automatic.has(row.id) &&
-      startedAt(row.deviceId, g.startedMs) === undefined
+      g.startedMs < row.startedMs && automatic.has(row.id) && freeStart(g, row) < row.startedMs
     const found = given.flatMap((g) => {
       const row = sessions.get(g.id)
       if (row === undefined || row.deviceId !== g.deviceId) return []
       return g.automatic || row.startedMs === g.startedMs || isMoving(g, row) ? [{ g, row }] : []
     })
-    const moving = found.filter(({ g, row }) => isMoving(g, row))
-    if (moving.some(({ g }) => isPoisonStart(g.startedMs))) throw new StoreError(BAD_TIME)
-    const places = new Set(moving.map(({ g }) => `${g.deviceId} ${g.startedMs}`))
+    const moving = found
+      .filter(({ g, row }) => isMoving(g, row))
+      .map(({ g, row }) => ({ g, row, toMs: freeStart(g, row) }))
+    if (moving.some(({ g }) => isPoisonous(g))) throw new StoreError(BAD_TIME)
+    const places = new Set(moving.map(({ row, toMs }) => `${row.deviceId} ${toMs}`))
     if (places.size < moving.length) throw new StoreError(UNIQUE)
-    for (const { g, row } of moving) {
-      row.startedMs = g.startedMs
-      row.starts.add(g.startedMs)
-      if (row.status !== 'ended') row.statusUs = g.startedMs * 1000
+    for (const { row, toMs } of moving) {
+      row.startedMs = toMs
+      row.starts.add(toMs)
+      if (row.status !== 'ended') row.statusUs = toMs * 1000
     }
     for (const { g, row } of found) decide(row, g, Math.max(row.statusUs, g.statusUs))
     const isAutomatic = new Map(found.map(({ g, row }) => [g, g.automatic && automatic.has(row.id)]))
     for (const { g, row } of found) if (!g.automatic) automatic.delete(row.id)
     return result(found.map(({ g, row }) => shown(row, g.i, isAutomatic.get(g)!)))
+  }
+
+  /** What the hub has made up may come to start there beside another session. */
+  function isPoisonous(g: Given): boolean {
+    return !g.automatic && isPoisonStart(g.startedMs)
+  }
+
+  /** From its earliest point on, the first moment that is no other session's start; what its device has named is exact. */
+  function freeStart(g: Given, row: SessionRow): number {
+    for (let ms = g.startedMs; ms <= g.startedMs + (g.automatic ? SHIFT_MS_MAX : 0); ms++) {
+      const other = startedAt(row.deviceId, ms)
+      if (other === undefined || other === row) return ms
+    }
+    return Number.POSITIVE_INFINITY
   }
 
   /** The later op wins, *ended* is final, and the end of what has ended is moved by points alone. */

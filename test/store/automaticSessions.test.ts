@@ -71,26 +71,28 @@ describeOnEachStore('an automatic session', (on) => {
       ])
     }))
 
-  test.each(hubs)('keeps its start on %s where another session starts at its oldest point', (_, hubOf) =>
-    writingTo(on.store, async (writing) => {
-      const device = await on.addDevice()
-      await writing.send(device, [T + 10 * MINUTE_MS]).stored
-      await writing.sendOp(device, T, END, T + MINUTE_MS).stored
-      const hub = await hubOf(on, device)
-      // The explicit session has ended, so that the point goes to the automatic one within the gap.
-      await writing.send(hub, [T]).stored
-      const automatic = { ...open, startedMs: T + 10 * MINUTE_MS, firstMs: T }
-      expect(await stored(device)).toMatchObject([
-        { startedMs: T, automatic: false, firstMs: null },
-        automatic,
-      ])
-      // What the device says of a session that starts then is still meant for the explicit one.
-      await writing.send(hub, [T + 30_000], T).stored
-      expect(await stored(device)).toMatchObject([
-        { startedMs: T, automatic: false, status: 'ended', firstMs: T + 30_000 },
-        automatic,
-      ])
-    }),
+  test.each(hubs)(
+    'starts beside its oldest point on %s where another session starts at that very moment',
+    (_, hubOf) =>
+      writingTo(on.store, async (writing) => {
+        const device = await on.addDevice()
+        await writing.send(device, [T + 10 * MINUTE_MS]).stored
+        await writing.sendOp(device, T, END, T + MINUTE_MS).stored
+        const hub = await hubOf(on, device)
+        // The explicit session has ended, so that the point goes to the automatic one within the gap.
+        await writing.send(hub, [T]).stored
+        const automatic = { ...open, startedMs: T + 1, firstMs: T }
+        expect(await stored(device)).toMatchObject([
+          { startedMs: T, automatic: false, firstMs: null },
+          automatic,
+        ])
+        // What the device says of a session that starts then is still meant for the explicit one.
+        await writing.send(hub, [T + 30_000], T).stored
+        expect(await stored(device)).toMatchObject([
+          { startedMs: T, automatic: false, status: 'ended', firstMs: T + 30_000 },
+          automatic,
+        ])
+      }),
   )
 
   test.each(hubs)('becomes the device’s own when it names its start on %s', (_, hubOf) =>
@@ -200,6 +202,22 @@ describeOnEachStore('an automatic session', (on) => {
       // More than the gap apart, and both within the gap of what the database has.
       await writing.send(forgotten(device), minutes(0, 31)).stored
       await expectCovered(device)
+    }))
+
+  test('that grows to the very start of another one covers its points, and starts beside it', () =>
+    writingTo(on.store, async (writing) => {
+      const device = await on.addDevice()
+      await writing.send(device, minutes(31, 0)).stored
+      const hub = forgotten(device)
+      // Nearer to the session at 31, which it joins.
+      await writing.send(hub, minutes(16)).stored
+      await writing.send(hub, minutes(1, 0)).stored
+      await expectCovered(device)
+      const [first, second] = minutes(0, 31)
+      expect(await stored(device)).toMatchObject([
+        { ...open, startedMs: first, lastMs: first },
+        { ...open, startedMs: first! + 1, lastMs: second },
+      ])
     }))
 
   test('that grows towards another one while it is written covers its points', () =>
