@@ -105,8 +105,9 @@ export function createModel({ gapMs, idleMs, liveAgeMs }: ModelLimits) {
     session.pointsMs.push(recordedMs)
     session.heardMs.push(nowMs)
     // The start of an automatic session is provisional: its first point, unless another session starts there.
-    const isTaken = sessions.some(({ startMs }) => startMs === recordedMs)
-    if (session.isAutomatic && recordedMs < session.startMs && !isTaken) session.startMs = recordedMs
+    let freeMs = recordedMs
+    while (sessions.some(({ startMs }) => startMs === freeMs)) freeMs += 1
+    if (session.isAutomatic && freeMs < session.startMs) session.startMs = freeMs
   }
 
   /** D3: every session that a point without one may belong to; a new one if there is none. */

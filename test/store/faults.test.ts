@@ -171,7 +171,7 @@ describeOnPostgres('a writer', (on) => {
     expect(await timesOf(store.read, device)).toEqual([T - 1_000, T])
     expect(await sessionsOf(store.read, device)).toMatchObject([
       { startedMs: T - 1_000, automatic: false, firstMs: null },
-      { startedMs: T, automatic: true, firstMs: T - 1_000 },
+      { startedMs: T - 999, automatic: true, firstMs: T - 1_000 },
     ])
     expect(await writing.writer.stop(10_000)).toBe(true)
     expect([writing.away, writing.broken]).toEqual([[], []])
