@@ -106,7 +106,7 @@ const FREE_START = `(
 const IS_MOVED = `(
   g.started_at < s.started_at
   and exists (select from automatic_sessions a where a.session_id = s.id)
-  and coalesce(${FREE_START} < s.started_at, false))`
+  and ${FREE_START} < s.started_at)`
 
 /** What has moved has been active since its new start, so a device that claims it may have paused it before the old one. */
 const DECIDED_AT = `case when ${IS_MOVED} then ${FREE_START} else s.updated_at end`

@@ -104,7 +104,7 @@ export function createModel({ gapMs, idleMs, liveAgeMs }: ModelLimits) {
     }
     session.pointsMs.push(recordedMs)
     session.heardMs.push(nowMs)
-    // The start of an automatic session is provisional: its first point, unless another session starts there.
+    // The start of an automatic session is provisional: its first point, or the next moment that is no other's start.
     let freeMs = recordedMs
     while (sessions.some(({ startMs }) => startMs === freeMs)) freeMs += 1
     if (session.isAutomatic && freeMs < session.startMs) session.startMs = freeMs
