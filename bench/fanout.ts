@@ -20,9 +20,9 @@ import { readFlags } from './flags.ts'
 import type { GeneratorTasks } from './generator.ts'
 import { growth, type Hub, startHub } from './hubProcess.ts'
 import { type Peers, startPeers } from './peers.ts'
-import { encodeAsLive, nextPoints, startCourse } from './points.ts'
+import { frameBytes } from './points.ts'
 import { processCpuMs } from './processes.ts'
-import { figureOf, report, rounded, tell } from './report.ts'
+import { type Figure, figureOf, generatorCheck, report, rounded, tell } from './report.ts'
 import type { ViewersTasks } from './viewers.ts'
 
 const flags = readFlags('LIVE frames per second from devices of a user to its viewers.', {
@@ -42,6 +42,8 @@ const flags = readFlags('LIVE frames per second from devices of a user to its vi
 })
 endWithin(flags.secondsMax)
 
+/** Viewers of each user that live in the generator. */
+const OWN_VIEWERS = 1
 const STORING = 'the same rows stored'
 
 const databases = await openDatabases(flags.embedded)
@@ -65,6 +67,8 @@ try {
 process.exit()
 
 interface FanoutRow extends Record<string, unknown> {
+  viewers: number
+  deliveriesPerSecond: Figure
   ratio: number
   /** The same, of uWebSockets.js while the same rows are stored beside it. */
   ratioStoring?: number
@@ -114,9 +118,10 @@ async function compare(hub: Hub, { measured: peers, missing }: Peers): Promise<v
   report({
     scenario: nameOf(flags),
     postgres,
-    parameters: { ...flags, profile: flags.profile !== '', liveFrameBytes: liveFrameBytes() },
+    parameters: { ...flags, profile: flags.profile !== '', liveFrameBytes: frameBytes(1).live },
     results,
     reference: references,
+    generatorCheck: await checkGenerator(bare, results),
     peers: others,
     notMeasured: missing,
     ratio: Math.min(...results.map(({ ratio }) => ratio)),
@@ -147,6 +152,19 @@ async function storingBeside(bare: Contender, mine: Contender): Promise<Contende
   function start(viewers: number): Promise<unknown> {
     return databaseLoad.ask('start', { rowsPerSecond: mine.rates.get(viewers)! / viewers })
   }
+}
+
+/**
+ * A generator that is the bottleneck measures itself: uWebSockets.js alone, with nobody but the one viewer of each user that
+ * the generator itself has, has to take twice the frames from it that the hub did.
+ */
+async function checkGenerator(bare: Contender, results: readonly FanoutRow[]) {
+  const rounds = (await alternate([bare], OWN_VIEWERS)).get(bare)!
+  const framesPerSecond = figureOf(rounds.map((round) => round.deliveriesPerSecond / OWN_VIEWERS))
+  const fastest = Math.max(
+    ...results.map(({ viewers, deliveriesPerSecond }) => deliveriesPerSecond.median / viewers),
+  )
+  return generatorCheck('framesPerSecond', framesPerSecond, fastest)
 }
 
 /** Rounds of all, one after the other, so that a disturbance of the machine meets all; the first is not reported. */
@@ -185,9 +203,4 @@ function lossesOf(before: Map<string, number>, after: Map<string, number>) {
     viewersDemoted: growth(before, after, 'alzy_viewers_demoted_total'),
     viewersTooSlow: growth(before, after, 'alzy_viewers_too_slow_total'),
   }
-}
-
-function liveFrameBytes(): number {
-  const course = startCourse(1, Date.now())
-  return encodeAsLive(flags.devices, 1_000, course.sessionMs, nextPoints(course, 1)).length
 }

@@ -115,14 +115,13 @@ async function openLink(options: DeviceLinkOptions, place: number): Promise<Devi
   return { ...socket, deviceId: senders.length + 1, windowPoints: Number.POSITIVE_INFINITY }
 }
 
-/** Encodes what `send` will send. Resolves with the bytes of the last frame. */
+/** Encodes what `send` will send. */
 async function prepare(input: {
   framesPerDevice: number
   pointsPerFrame: number
   as: 'points' | 'live'
-}): Promise<{ frameBytes: number }> {
+}): Promise<void> {
   const { framesPerDevice, pointsPerFrame, as } = input
-  let frameBytes = 0
   for (const sender of senders) {
     const { link, course } = sender
     const messages: Buffer[] = []
@@ -135,7 +134,6 @@ async function prepare(input: {
         as === 'points'
           ? encodePoints(sender.encoded, course.sessionMs, values)
           : encodeAsLive(link.deviceId, sender.encoded, course.sessionMs, values)
-      frameBytes = payload.length
       const message =
         dialect === null ? framed(payload) : DIALECTS[dialect].publish(payload, sender.encoded, course.place)
       messages.push(message)
@@ -143,7 +141,6 @@ async function prepare(input: {
     }
     sender.messages = Buffer.concat(messages)
   }
-  return { frameBytes }
 }
 
 /**

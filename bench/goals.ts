@@ -164,12 +164,13 @@ function whyIngest({ results, reference, machine }: Line): string | null {
     it stores ${numberOf(more, 'ratio')} times what the loop does.`
 }
 
-function whyDecoding({ results, reference }: Line): string | null {
+function whyDecoding({ results, reference, parameters }: Line): string | null {
   const [ours, parts] = [ofPoints(results), ofPoints(rowsOf(reference))]
-  return told`In µs: uWebSockets.js alone takes ${numberOf(parts, 'receivingMicrosPerPoint')} to receive, decode and
+  const costs = told`In µs: uWebSockets.js alone takes ${numberOf(parts, 'receivingMicrosPerPoint')} to receive, decode and
     acknowledge a point, decoding in it ${numberOf(parts, 'decodingMicrosPerPoint')}, and the bare loop
     ${numberOf(parts, 'storingMicrosPerPoint')} to write and send the same INSERT. The hub takes
     ${numberOf(ours, 'cpuMicrosPerPoint')}, ${numberOf(ours, 'timesParts')} times both.`
+  return joined(costs, profiled(`${parameters.devices} devices`))
 }
 
 function whyFanout({ results, reference }: Line, viewers: number): string | null {
@@ -180,11 +181,12 @@ function whyFanout({ results, reference }: Line, viewers: number): string | null
   const [rate, cost] = [numberOf(ours, 'deliveriesPerSecond'), numberOf(ours, 'cpuMicrosPerDelivery')]
   const bare = numberOf(alone, 'cpuMicrosPerDelivery')
   if (rate === null || cost === null || bare === null) return null
-  return told`A delivery takes ${cost} µs of the hub, so its rate takes ${(rate * cost) / 1e6} processors, and
+  const costs = told`A delivery takes ${cost} µs of the hub, so its rate takes ${(rate * cost) / 1e6} processors, and
     uWebSockets.js alone ${bare}. That is ${(cost - bare) * viewers} µs more for a frame to ${viewers} viewers, which the
     hub reads, checks, stores and acknowledges, and nothing beside it does. While the same rows are stored beside it
     uWebSockets.js alone makes ${numberOf(storing, 'deliveriesPerSecond')} deliveries a second; the hub makes
     ${numberOf(ours, 'ratioStoring')} times as many.`
+  return joined(costs, profiled(`${viewers} viewers`))
 }
 
 function whyLatency({ results, reference, peers, machine }: Line): string | null {
@@ -205,13 +207,31 @@ function whyLatency({ results, reference, peers, machine }: Line): string | null
     for ${numberOf(ours, 'collectionMs')} ms on average to collect garbage. Frames themselves leave late by
     ${numberOf(ours, 'sendLateP99Ms')} ms at p99 beside the hub, ${numberOf(relay, 'sendLateP99Ms')} beside the relay and
     ${numberOf(broker, 'sendLateP99Ms')} beside Mosquitto.`
-  return costs && [costs, waits].filter((reason) => reason !== null).join(' ')
+  return joined(costs, waits)
 }
 
 function whyGrowth({ results, reference }: Line): string | null {
   const [ours, bare] = [endsOf(results, 'devices'), endsOf(rowsOf(reference), 'devices')]
   return told`uWebSockets.js alone, which keeps nothing of them, takes ${bare[1]} µs a point from the fewest devices and
     ${bare[0]} from the most, the hub ${ours[1]} and ${ours[0]}.`
+}
+
+/** A column of the profile of the hub, what takes most first; null where there is none. */
+function profiled(column: string): string | null {
+  const parts = (lastLine('profile')?.results ?? []).flatMap((row) => {
+    const micros = numberOf(row, column)
+    return micros === null ? [] : [{ part: String(row.part), micros }]
+  })
+  if (parts.length === 0) return null
+  const listed = parts
+    .sort((one, other) => other.micros - one.micros)
+    .map(({ part, micros }) => `${amount(micros)} ${part}`)
+  return `By the profile of such a load (${column}), in µs for a point: ${listed.join('; ')}.`
+}
+
+/** What is said first has to be known for the rest to make sense. */
+function joined(first: string | null, rest: string | null): string | null {
+  return first && [first, rest].filter((text) => text !== null).join(' ')
 }
 
 /** The text with its figures, in one line; null where one of them was not measured. */

@@ -13,7 +13,8 @@ import { readFlags } from './flags.ts'
 import { growth, type Hub, startHub } from './hubProcess.ts'
 import { openIngestPeers } from './ingestPeers.ts'
 import { createInsertLoop, type Inserted } from './insertLoop.ts'
-import { figureOf, medianOf, report, rounded, tell } from './report.ts'
+import { frameBytes } from './points.ts'
+import { figureOf, generatorCheck, medianOf, report, rounded, tell } from './report.ts'
 
 const flags = readFlags('Points per second from devices to the database.', {
   devices: { value: 50, says: 'devices' },
@@ -52,8 +53,6 @@ const BATCH_ROWS = [500, 1_000, 2_000, 4_000, 8_000]
 /** Rows of a trial, some statements of the largest batch, and trials of each size. */
 const BATCH_TRIAL_ROWS = 24_000
 const BATCH_TRIALS = 3
-/** How far the generator has to be ahead of the hub. */
-const GENERATOR_TIMES_MIN = 2
 /** Rounds that are not reported: until then the code is being compiled. */
 const COLD_ROUNDS = 3
 const TRIAL_POINTS = flags.embedded ? 5_000 : 20_000
@@ -114,7 +113,7 @@ async function compare(): Promise<void> {
   await connection.close()
   const rowsPerSecond = figureOf(reference.map((round) => round.rowsPerSecond))
   const results = cases.map((one) => resultOf(one, rowsPerSecond.median))
-  const generatorCheck = checkOf(check.rates, results)
+  const fastest = Math.max(...results.map((result) => result.pointsPerSecond.median))
   report({
     scenario: flags.embedded ? 'ingest-embedded' : 'ingest',
     postgres,
@@ -127,8 +126,8 @@ async function compare(): Promise<void> {
       cpuMicrosPerRow: figureOf(reference.map((round) => round.cpuMicrosPerRow)),
       buildCpuMicrosPerRow: figureOf(reference.map((round) => round.buildCpuMicrosPerRow)),
       ...(!flags.embedded && { databaseCpuMicrosPerRow: figureOf(referenceDatabaseCpu) }),
-      generatorCheck,
     },
+    generatorCheck: generatorCheck('pointsPerSecond', figureOf(check.rates), fastest),
     peers: instead.rowsOf(results[0]!.pointsPerSecond.median),
     notMeasured: instead.missing,
     ratio: Math.min(...results.filter((result) => result.writerLanes === lanes[0]).map(({ ratio }) => ratio)),
@@ -195,16 +194,6 @@ async function openCheck() {
   return { target, rates: [] as number[] }
 }
 
-/** A generator that is the bottleneck measures itself. */
-function checkOf(rates: number[], results: readonly { pointsPerSecond: { median: number } }[]) {
-  const fastest = Math.max(...results.map(({ pointsPerSecond }) => pointsPerSecond.median))
-  const pointsPerSecond = figureOf(rates)
-  const timesHub = rounded(pointsPerSecond.median / fastest)
-  const isEnough = timesHub >= GENERATOR_TIMES_MIN
-  if (!isEnough) tell(`error: the generator is only ${timesHub} times as fast as the hub: add --generators`)
-  return { pointsPerSecond, timesHub, isEnough }
-}
-
 async function measure({ hub, deviceKeys, pointsPerFrame }: Case, pointsWanted: number): Promise<Round> {
   const before = await hub.metrics()
   const databaseBeforeMs = databases.cpuMs()
@@ -231,6 +220,7 @@ function resultOf({ writerLanes, pointsPerFrame, rounds }: Case, rowsPerSecond: 
   return {
     writerLanes,
     pointsPerFrame,
+    frameBytes: frameBytes(pointsPerFrame).points,
     pointsPerSecond,
     hubCpuMicrosPerPoint: figureOf(rounds.map((round) => round.hubCpuMicrosPerPoint)),
     ...(!flags.embedded && {

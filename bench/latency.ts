@@ -18,6 +18,7 @@ import type { GeneratorTasks } from './generator.ts'
 import { type Hub, startHub } from './hubProcess.ts'
 import { type Latencies, measureLatency, quantileMs } from './openLoop.ts'
 import { type Peer, type Peers, startPeers } from './peers.ts'
+import { frameBytes } from './points.ts'
 import { mainThreadWaitMs, processCpuMs } from './processes.ts'
 import { figureOf, medianOf, report, rounded, tell } from './report.ts'
 
@@ -108,7 +109,13 @@ async function compare({ measured, missing }: Peers): Promise<void> {
   report({
     scenario: flags.embedded ? 'latency-embedded' : 'latency',
     postgres,
-    parameters: { ...flags, maximum, profile: flags.profile !== '', loaded: databases.referenceUrl !== null },
+    parameters: {
+      ...flags,
+      maximum,
+      profile: flags.profile !== '',
+      loaded: databases.referenceUrl !== null,
+      liveFrameBytes: frameBytes(1).live,
+    },
     results,
     reference: references,
     peers: others,

@@ -24,6 +24,7 @@ export interface Line {
   parameters: Row
   results: Row[]
   reference: Row | Row[]
+  generatorCheck?: Row
   peers?: Row[]
   notMeasured?: string[]
 }

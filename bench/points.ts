@@ -14,6 +14,9 @@ const TURN_POINTS = 6_000
 /** So many devices have a place of their own; more would leave the globe. */
 const PLACES = 4_000
 
+/** Numbers as long as those of most frames of a run. */
+const TYPICAL = { deviceId: 20, seq: 1_000 }
+
 /** Where one device's points go on. The same in every run: `place` is all that tells devices apart. */
 export interface Course {
   place: number
@@ -67,6 +70,16 @@ export function encodePoints(seq: number, sessionMs: number, values: Float64Arra
     rows.push(row)
   }
   return pack([TYPE.points, seq, sessionMs, baseMs, rows])
+}
+
+/** How large the frames of a benchmark are, in bytes without the frame of WebSocket: POINTS, and LIVE of the same points. */
+export function frameBytes(pointsPerFrame: number): { points: number; live: number } {
+  const course = startCourse(1, Date.now())
+  const values = nextPoints(course, pointsPerFrame)
+  return {
+    points: encodePoints(TYPICAL.seq, course.sessionMs, values).length,
+    live: encodeAsLive(TYPICAL.deviceId, TYPICAL.seq, course.sessionMs, values).length,
+  }
 }
 
 /** The LIVE frame that a hub makes of these points. */

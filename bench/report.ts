@@ -25,6 +25,8 @@ export interface Outcome {
   /** One entry for each combination that was measured. */
   results: Record<string, unknown>[]
   reference: unknown
+  /** Whether the load could have been twice what the hub took. */
+  generatorCheck?: ReturnType<typeof generatorCheck>
   /** What people would use instead, in the same run, and which of it could not be had. */
   peers?: Record<string, unknown>[]
   notMeasured?: string[]
@@ -32,6 +34,8 @@ export interface Outcome {
   ratio: number
 }
 
+/** How far a generator has to be ahead of the hub. */
+const GENERATOR_TIMES_MIN = 2
 /** How long the machine is looked at before the run begins. */
 const LOOK_MS = 1_000
 /** Processors that others may keep busy; above, figures compare with nothing. */
@@ -73,13 +77,22 @@ export function amount(value: number): string {
   return value.toLocaleString('en', { maximumSignificantDigits: 4 })
 }
 
+/** Whether the generator got at least twice as much from uWebSockets.js alone as the fastest hub did from it. */
+export function generatorCheck(unit: 'pointsPerSecond' | 'framesPerSecond', alone: Figure, fastest: number) {
+  const timesHub = rounded(alone.median / fastest)
+  const isEnough = timesHub >= GENERATOR_TIMES_MIN
+  if (!isEnough) tell(`error: the generator is only ${timesHub} times as fast as the hub`)
+  return { [unit]: alone, timesHub, isEnough }
+}
+
 export function tell(message: string): void {
   process.stderr.write(`${message}\n`)
 }
 
 /** Prints the line and appends it to the results of the scenario. */
 export function report(outcome: Outcome): void {
-  const { scenario, postgres, parameters, results, reference, peers, notMeasured, ratio } = outcome
+  const { scenario, postgres, parameters, results, reference, generatorCheck, peers, notMeasured, ratio } =
+    outcome
   const line = JSON.stringify({
     scenario,
     at: new Date().toISOString(),
@@ -88,6 +101,7 @@ export function report(outcome: Outcome): void {
     parameters,
     results,
     reference,
+    generatorCheck,
     peers,
     notMeasured,
     ratio: rounded(ratio),

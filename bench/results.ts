@@ -37,11 +37,14 @@ function goals(): string[] {
     const verdict = found === null ? 'not measured' : found.isMet ? 'met' : '**not met**'
     return `| ${what} | ${goal} | ${found?.measured ?? ''} | ${verdict} |`
   })
-  const reasons = GOALS.flatMap(({ what, answer, why }) => {
+  // Several goals may have the same in their way.
+  const reasons = new Map<string, string[]>()
+  for (const { what, answer, why } of GOALS) {
     const reason = answer()?.isMet === false ? why() : null
-    return reason === null ? [] : [`* ${what}: ${reason}`]
-  })
-  const ways = reasons.length === 0 ? [] : ['What is in the way, by the same lines:', '', ...reasons, '']
+    if (reason !== null) reasons.set(reason, [...(reasons.get(reason) ?? []), what])
+  }
+  const listed = [...reasons].map(([reason, goals]) => `* ${goals.join('; ')}: ${reason}`)
+  const ways = listed.length === 0 ? [] : ['What is in the way, by the same lines:', '', ...listed, '']
   return ['| | goal | measured | |', '|---|---|---|---|', ...rows, '', ...ways]
 }
 
@@ -56,6 +59,7 @@ function section({ name, title, module, flags }: Scenario, line: Line | null): s
     ...plot(name, line),
     ...table('hub', line.results),
     ...table('reference', rowsOf(line.reference)),
+    ...(line.generatorCheck ? table('generator alone', [line.generatorCheck]) : []),
     ...table('instead', line.peers ?? []),
     ...(line.notMeasured ?? []).map((reason) => `* Not measured: ${reason}`),
     ...(line.notMeasured?.length ? [''] : []),
