@@ -6,7 +6,7 @@ import type { POINT_SOURCES, SessionStatus } from '../protocol/messages.ts'
 
 /**
  * A device may name a session for points a little older than its start, such as the last known position. Older ones still
- * are stored, but no track looks for them: there is no index by session, and the history of a device is long.
+ * are stored, but no track looks for them: points are read by device and time, and the history of a device is long.
  */
 export const EARLY_MS = 3_600_000
 

@@ -1,6 +1,6 @@
 /**
- * The last points of open sessions, and which sessions are idle by them. There is no index by session, which would cost
- * the writer: it is the device's newest points that are looked at, few at a time.
+ * The last points of open sessions, and which sessions are idle by them. It is the device's newest points that are looked
+ * at, few at a time: the index by session has no times in it, so it would find all points of a long session.
  */
 import { learnLast, type Session } from '../core/sessions.ts'
 import { column } from './arrays.ts'
