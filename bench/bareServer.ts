@@ -1,8 +1,8 @@
 /**
  * The reference for what a hub does on top of its socket library: uWebSockets.js alone, which publishes what
- * devices send, byte for byte, and acknowledges it at once. It decodes, checks and stores nothing; or where it is told
- * to, it decodes and does not publish. WELCOME, the empty SNAP and ACK are there so that the same generator and the
- * same viewers can be used.
+ * devices send, byte for byte, and acknowledges it at once, all that came of a device in a turn together, as a hub does
+ * by the batch. It decodes, checks and stores nothing; or where it is told to, it decodes and does not publish. WELCOME,
+ * the empty SNAP and ACK are there so that the same generator and the same viewers can be used.
  */
 import uws, { type WebSocket } from 'uWebSockets.js'
 import { decodeDeviceFrame, decodeViewerFrame } from '../src/protocol/decode.ts'
@@ -14,8 +14,10 @@ import { cpuMs } from './clock.ts'
 export type BareServerTasks = typeof tasks
 
 interface Seat {
-  /** Frames received on this socket. */
+  /** Frames received on this socket, and until which of them it was told so. */
   frames: number
+  acknowledged: number
+  isOpen: boolean
   /** Who belongs to the same user publishes and hears the same. */
   topic: string
 }
@@ -28,6 +30,8 @@ const HEARTBEAT_S = 60
 const app = uws.App()
 /** Frames that wait for the end of the handlers that are running. */
 let unpublished: { topic: string; frame: ArrayBuffer }[] = []
+/** Devices that were not told yet of frames of this turn. */
+let owed: { ws: WebSocket<Seat>; seat: Seat }[] = []
 let devices = 0
 let windowPoints = 0
 let decodes = false
@@ -67,12 +71,21 @@ function addRoute(
         req.getHeader('sec-websocket-key'),
         req.getHeader('sec-websocket-extensions'),
       ]
-      res.upgrade({ frames: 0, topic: '' }, key, subprotocol, extensions, context)
+      res.upgrade(
+        { frames: 0, acknowledged: 0, isOpen: true, topic: '' },
+        key,
+        subprotocol,
+        extensions,
+        context,
+      )
     },
     message: (ws, bytes) => {
       const seat = ws.getUserData()
       onFrame(ws, seat, bytes)
       seat.frames += 1
+    },
+    close: (ws) => {
+      ws.getUserData().isOpen = false
     },
   })
 }
@@ -83,8 +96,7 @@ function fromDevice(ws: WebSocket<Seat>, seat: Seat, bytes: ArrayBuffer): void {
   if (frames > 0) {
     if (decodes) decode(bytes)
     else publishSoon(seat.topic, bytes)
-    ws.send(encodeAck(frames, windowPoints, []), true, false)
-    return
+    return acknowledgeSoon(ws, seat)
   }
   seat.topic = topicIn(bytes)
   devices += 1
@@ -113,6 +125,23 @@ function publishAll(): void {
   const frames = unpublished
   unpublished = []
   for (const { topic, frame } of frames) app.publish(topic, frame, true, false)
+}
+
+/** The frame that is being read is counted by then. */
+function acknowledgeSoon(ws: WebSocket<Seat>, seat: Seat): void {
+  if (seat.acknowledged < seat.frames - 1) return
+  if (owed.length === 0) setImmediate(acknowledgeAll)
+  owed.push({ ws, seat })
+}
+
+function acknowledgeAll(): void {
+  const devices = owed
+  owed = []
+  for (const { ws, seat } of devices) {
+    // HELLO was one of them, and is no frame with a seq.
+    seat.acknowledged = seat.frames - 1
+    if (seat.isOpen) ws.send(encodeAck(seat.acknowledged, windowPoints, []), true, false)
+  }
 }
 
 function decode(bytes: ArrayBuffer): void {
