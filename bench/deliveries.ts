@@ -28,21 +28,28 @@ export interface Contender {
   /** Work beside it, begun before the first frame leaves and ended after the last delivery. */
   beside?: {
     start: (viewers: number) => Promise<unknown>
-    stop: () => Promise<unknown>
+    /** Resolves with how much of it was done. */
+    stop: () => Promise<{ rows: number }>
     cpuMs: () => number
   }
-  /** Of the last round with so many viewers of a user: tells how many frames fill the next. */
-  rates: Map<number, number>
+  /** Of the last round with so many viewers of a user: deliveries fill the next, and rows are stored beside another. */
+  rates: Map<number, Rates>
 }
+
+type Rates = Pick<Round, 'deliveriesPerSecond' | 'sustainedPerSecond'>
 
 export interface Round {
   deliveriesPerSecond: number
+  /** The same, over the time until everything was acknowledged besides: a hub has stored it by then. */
+  sustainedPerSecond: number
   cpuMicrosPerDelivery: number
   viewersCpuMs: number
   generatorCpuMs: number
   databaseCpuMs: number
   /** Processors that all of it kept busy until the last ACK and the last delivery: server, database, viewers, senders. */
   processorsBusy: number
+  /** By the work beside it; null where there was none. */
+  rowsBesidePerSecond: number | null
   missing: number
 }
 
@@ -122,7 +129,7 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
   const { port, users, sends, dialect, rates } = contender
   const { generator, viewersChild, databases, seconds, underway } = options
   const devices = options.devices * users.length
-  const frames = ((rates.get(viewers) ?? COLD_DELIVERIES_PER_S) * seconds) / viewers
+  const frames = ((rates.get(viewers)?.deliveriesPerSecond ?? COLD_DELIVERIES_PER_S) * seconds) / viewers
   const framesPerDevice = Math.max(1, Math.round(Math.min(frames, FRAMES_MAX) / devices))
   const unseenFramesMax = Math.max(1, Math.round(underway / viewers / devices))
   const expected = framesPerDevice * devices * viewers
@@ -158,21 +165,25 @@ export async function deliver(contender: Contender, viewers: number, options: Ro
   const besideCpuMs = (contender.beside?.cpuMs() ?? 0) - besideBeforeMs
   // Until the hub has stored as well what it has shown: as long as processor time is counted here.
   const wholeMs = monotonicMs() - startedMs
-  await contender.beside?.stop()
+  const beside = (await contender.beside?.stop()) ?? null
   await generator.ask('disconnect', undefined)
   await viewersChild.ask('disconnect', undefined)
   const received = counted.received + sent.seen
   const lastMs = Math.max(counted.lastMs, sent.lastSeenMs)
-  const tookMs = lastMs - sent.firstSendMs
-  const deliveriesPerSecond = (received / tookMs) * 1000
-  rates.set(viewers, deliveriesPerSecond)
+  const perSecondUntil = (endMs: number) => (received / (endMs - sent.firstSendMs)) * 1000
+  const measured = {
+    deliveriesPerSecond: perSecondUntil(lastMs),
+    sustainedPerSecond: perSecondUntil(Math.max(lastMs, sent.lastAckMs)),
+  }
+  rates.set(viewers, measured)
   return {
-    deliveriesPerSecond,
+    ...measured,
     cpuMicrosPerDelivery: (cpuMs / received) * 1000,
     viewersCpuMs: counted.cpuMs,
     generatorCpuMs: sent.cpuMs,
     databaseCpuMs,
     processorsBusy: (cpuMs + databaseCpuMs + besideCpuMs + counted.cpuMs + sent.cpuMs) / wholeMs,
+    rowsBesidePerSecond: beside && (beside.rows * 1000) / wholeMs,
     missing: expected - received,
   }
 }
