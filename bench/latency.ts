@@ -9,6 +9,7 @@
  */
 import type { BareServerTasks } from './bareServer.ts'
 import { openChild } from './children.ts'
+import { monotonicMs } from './clock.ts'
 import type { DatabaseLoadTasks } from './databaseLoad.ts'
 import { openDatabases, versionOf } from './databases.ts'
 import { endWithin } from './deadline.ts'
@@ -46,6 +47,8 @@ interface Round extends Pick<Latencies, 'viewer' | 'ack' | 'sendLate' | 'missing
   /** In a second, how long the server and this process were ready to run and had no processor; null where nobody counts. */
   serverWaitsMs: number | null
   clientsWaitMs: number | null
+  /** Stored by somebody else, at the same rate as the hub's; null beside a hub, which stores its own. */
+  rowsBesidePerSecond: number | null
   /** Of the hub: how often in a second it stops to collect garbage, and how long each time. */
   collections: { perSecond: number; ms: number } | null
 }
@@ -152,13 +155,20 @@ async function alternate(contenders: readonly Contender[], rate: number) {
       await databases.empty()
       const hub = hubs.find(({ pid }) => pid === one.pid)
       const isLoaded = hub === undefined && databases.referenceUrl !== null
-      if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
       const seconds = round === 0 ? WARM_UP_SECONDS : flags.seconds
-      const latencies = await measureLatency({ ...one, user: one.users[0], rate, seconds }, async () => ({
+      let loadedMs = 0
+      const begin = async () => {
+        loadedMs = monotonicMs()
+        if (isLoaded) await databaseLoad.ask('start', { rowsPerSecond: rate })
+      }
+      const options = { ...one, user: one.users[0], rate, seconds, begin }
+      const latencies = await measureLatency(options, async () => ({
         used: await usedMs(one),
         waited: [mainThreadWaitMs(one.pid), mainThreadWaitMs(process.pid)],
         collected: hub ? await hub.collections() : null,
       }))
+      const beside = isLoaded ? await databaseLoad.ask('stop', undefined) : null
+      const besideMs = monotonicMs() - loadedMs
       const { before, after, tookMs } = latencies
       const [server, database, rest] = after.used.map((used, of) => used - before.used[of]!)
       const [serverWaitsMs, clientsWaitMs] = after.waited.map((waited, of) =>
@@ -171,10 +181,10 @@ async function alternate(contenders: readonly Contender[], rate: number) {
         processorsBusy: (server! + database! + rest!) / tookMs,
         serverWaitsMs: serverWaitsMs!,
         clientsWaitMs: clientsWaitMs!,
+        rowsBesidePerSecond: beside && (beside.rows * 1_000) / besideMs,
         collections:
           before.collected && after.collected && collectionsSince(before.collected, after.collected, tookMs),
       }
-      if (isLoaded) await databaseLoad.ask('stop', undefined)
       if (round === 0) continue
       rounds.get(one)!.push(measured)
       const ack = measured.ack.totalCount > 0 ? `, ACK ${inWords(measured.ack)}` : ''
@@ -221,6 +231,9 @@ function summaryOf(rounds: readonly Round[]) {
     ...(rounds.every(({ serverWaitsMs }) => serverWaitsMs !== null) && {
       serverWaitsMs: figureOf(rounds.map((round) => round.serverWaitsMs!)),
       clientsWaitMs: figureOf(rounds.map((round) => round.clientsWaitMs!)),
+    }),
+    ...(rounds.every(({ rowsBesidePerSecond }) => rowsBesidePerSecond !== null) && {
+      rowsBesidePerSecond: figureOf(rounds.map(({ rowsBesidePerSecond }) => rowsBesidePerSecond!)),
     }),
     ...(rounds.every(({ collections }) => collections !== null) && {
       collectionsPerSecond: figureOf(rounds.map(({ collections }) => collections!.perSecond)),

@@ -24,6 +24,8 @@ export interface OpenLoopOptions {
   /** Frames per second of all devices together. */
   rate: number
   seconds: number
+  /** Called once everybody is connected and everything encoded: what is to go on beside it may begin. */
+  begin?: () => Promise<unknown>
 }
 
 /** Microseconds; `Look`: whatever is looked at as the first frame becomes due and when the last one has left. */
@@ -79,6 +81,7 @@ export async function measureLatency<Look>(
   const senders = await Promise.all(user.deviceKeys.map(connect))
   const byId = new Map(senders.map((sender) => [sender.link.deviceId, sender]))
   const before = await look()
+  await options.begin?.()
   const startMs = monotonicMs()
   await paced({ count: frames, perSecond: rate, startMs: startMs + LEAD_MS }, (index, dueMs) =>
     send(senders[index % senders.length]!, dueMs),
@@ -155,7 +158,7 @@ export async function measureLatency<Look>(
 }
 
 /** Three digits of whatever comes, up to a minute. */
-export function histogram(): Histogram {
+function histogram(): Histogram {
   return build({
     lowestDiscernibleValue: 1,
     highestTrackableValue: 60_000_000,
