@@ -1,6 +1,7 @@
 /**
  * `npm run bench:connections`: bytes and processor time that an idle authenticated device and an idle viewer cost the
- * hub, over what the process takes without them, against idle sockets of uWebSockets.js alone. Goal: 4 KB each.
+ * hub, over what the process takes without them, against idle sockets of uWebSockets.js alone. The time is short: ticks of
+ * viewers are in it, pings of devices, one a minute, mostly not. Goal: 4 KB each.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BareServerTasks } from './bareServer.ts'
@@ -126,18 +127,24 @@ async function idle(subject: Subject, kind: Kind): Promise<Idle> {
   try {
     await connect(subject, kind, 0, WARM_SOCKETS, devices, viewers)
     const beforeKb = await settledMemoryKb(subject.pid)
+    const aloneMs = await usedMs(subject)
     await connect(subject, kind, WARM_SOCKETS, flags.sockets, devices, viewers)
     const afterKb = await settledMemoryKb(subject.pid)
-    const startedMs = await subject.cpuMs()
-    await sleep(flags.seconds * 1_000)
-    const usedMs = (await subject.cpuMs()) - startedMs
+    const addedMs = (await usedMs(subject)) - aloneMs
     return {
       bytesPerSocket: ((afterKb - beforeKb) * 1024) / flags.sockets,
-      cpuMicrosPerSocketSecond: (usedMs * 1_000) / flags.seconds / flags.sockets,
+      cpuMicrosPerSocketSecond: (addedMs * 1_000) / flags.seconds / flags.sockets,
     }
   } finally {
     await Promise.all([devices.end(), viewers.end()])
   }
+}
+
+/** Processor time of the server while nothing happens. */
+async function usedMs({ cpuMs }: Subject): Promise<number> {
+  const startedMs = await cpuMs()
+  await sleep(flags.seconds * 1_000)
+  return (await cpuMs()) - startedMs
 }
 
 /** Connecting leaves garbage, which is not what an idle socket costs. */

@@ -22,7 +22,7 @@ const flags = readFlags('Cost of a point with more devices, more stored points, 
     says: 'points that are stored already; from the fewest to the most',
   },
   points: { value: 100_000, says: 'points of a round; at least a frame from each device' },
-  framesPerSecond: { value: 2_000, says: 'frames per second of all devices of a crowd together' },
+  framesPerSecond: { value: 4_000, says: 'frames per second of all devices of a crowd together' },
   pointsPerFrame: { value: 10, says: 'points in a frame' },
   replayFrame: { value: 200, says: 'points in a frame after an outage' },
   rounds: { value: 5, says: 'rounds of each' },
@@ -43,6 +43,8 @@ interface Case {
 
 interface Round {
   cpuMicrosPerPoint: number
+  /** Of the database; null beside a receiver that stores nothing. */
+  databaseCpuMicrosPerPoint: number | null
   /** One of them is a good part of the processor time of a short round. */
   majorCollections: number | null
   pointsPerSecond: number
@@ -53,6 +55,7 @@ interface Receiver {
   name: string
   port: number
   cpuMs: () => Promise<number>
+  stores: boolean
   /** How often it has collected all of its garbage; null where nobody counts. */
   majorCollections: () => Promise<number | null>
   /** Rejects when it has not done what it should with so many points. */
@@ -151,6 +154,7 @@ async function hubReceiver({ port, metrics, cpuMs, collections }: Hub): Promise<
     name: 'hub',
     port,
     cpuMs,
+    stores: true,
     majorCollections: async () => (await collections()).major,
     confirm: async (points) => {
       const before = stored
@@ -166,6 +170,7 @@ async function bareReceiver(): Promise<Receiver> {
     name: 'uWebSockets.js alone',
     port,
     cpuMs: async () => (await bareServer.ask('cpu', undefined)).usedMs,
+    stores: false,
     majorCollections: async () => null,
     confirm: async () => {},
   }
@@ -193,6 +198,9 @@ async function alternate(pairs: readonly [Receiver, Case][], prepare: () => Prom
       size,
       pointsPerFrame,
       cpuMicrosPerPoint: figureOf(measured.map((round) => round.cpuMicrosPerPoint)),
+      ...(receiver.stores && {
+        databaseCpuMicrosPerPoint: figureOf(measured.map((round) => round.databaseCpuMicrosPerPoint!)),
+      }),
       pointsPerSecond: figureOf(measured.map((round) => round.pointsPerSecond)),
       ...(measured.every(({ majorCollections }) => majorCollections !== null) && {
         majorCollections: figureOf(measured.map((round) => round.majorCollections!)),
@@ -203,13 +211,15 @@ async function alternate(pairs: readonly [Receiver, Case][], prepare: () => Prom
 }
 
 /** From the first frame to the last ACK. Connecting and encoding are not counted. */
-async function measure({ port, cpuMs, majorCollections, confirm }: Receiver, one: Case): Promise<Round> {
+async function measure(receiver: Receiver, one: Case): Promise<Round> {
+  const { port, cpuMs, stores, majorCollections, confirm } = receiver
   const { deviceKeys, pointsPerFrame, ageMs, framesPerSecond } = one
   const framesPerDevice = Math.max(1, Math.round(flags.points / deviceKeys.length / pointsPerFrame))
   const points = framesPerDevice * deviceKeys.length * pointsPerFrame
   await generator.ask('connect', { port, deviceKeys, firstPlace: 0, ageMs })
   await generator.ask('prepare', { framesPerDevice, pointsPerFrame, as: 'points' })
   const collectedBefore = await majorCollections()
+  const databaseBeforeMs = databases.cpuMs()
   const beforeMs = await cpuMs()
   const sent = await generator.ask('send', {
     pointsPerFrame,
@@ -217,11 +227,13 @@ async function measure({ port, cpuMs, majorCollections, confirm }: Receiver, one
     ...(framesPerSecond !== null && { framesPerSecond }),
   })
   const usedMs = (await cpuMs()) - beforeMs
+  const databaseMs = databases.cpuMs() - databaseBeforeMs
   const collected = await majorCollections()
   await generator.ask('disconnect', undefined)
   await confirm(points)
   return {
     cpuMicrosPerPoint: (usedMs * 1_000) / points,
+    databaseCpuMicrosPerPoint: stores ? (databaseMs * 1_000) / points : null,
     pointsPerSecond: (points * 1_000) / (sent.lastAckMs - sent.firstSendMs),
     majorCollections: collected === null ? null : collected - collectedBefore!,
   }

@@ -1,8 +1,9 @@
 /**
- * `npm run bench:hello`: a reconnect storm. Every device loses its line at the same moment and comes back: HELLOs per
- * second, how long a device waits for WELCOME, and what it costs hub and database, against uWebSockets.js alone, which
- * lets everybody in. All devices are in one process, and that is busy all the time, so the ratio is that of the processor
- * time that a HELLO costs the server. `cold` is the first time after a start of the hub, which has to read every device;
+ * `npm run bench:hello`: a reconnect storm. Every device loses its line at the same moment and comes back, so many
+ * connecting at a time: HELLOs per second, how long each waits from its connect to its WELCOME (how long it waited for its
+ * turn to connect is not in it), and what it costs hub and database, against uWebSockets.js alone, which lets everybody in.
+ * All devices are in one process, and that is busy all the time, so the ratio is that of the processor time that a HELLO
+ * costs the server. `cold` is the first time after a start of the hub, which has to read every device;
  * `warm` the times after that.
  */
 import { setTimeout as sleep } from 'node:timers/promises'

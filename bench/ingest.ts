@@ -49,9 +49,9 @@ interface Round {
 }
 
 /** The hub's own largest is 2 000; a loop on its own may do better with more. */
-const BATCH_ROWS = [500, 1_000, 2_000, 4_000, 8_000]
+const BATCH_ROWS = [500, 1_000, 2_000, 4_000, 8_000, 16_000]
 /** Rows of a trial, some statements of the largest batch, and trials of each size. */
-const BATCH_TRIAL_ROWS = 24_000
+const BATCH_TRIAL_ROWS = 48_000
 const BATCH_TRIALS = 3
 /** Rounds that are not reported: until then the code is being compiled. */
 const COLD_ROUNDS = 3

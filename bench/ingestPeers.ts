@@ -36,12 +36,14 @@ export interface IngestPeersOptions {
 /** The tracker is so much slower that the points of a whole round would take minutes. */
 const TRACKER_SHARE = 0.05
 const WARM_UP_POINTS = 20_000
+const KEEP_NOTHING =
+  'Mosquitto, ws, Socket.IO: they store nothing; JetStream stands for a broker with a writer behind it'
 
 /** Where one cannot be had, says so: a sentence for the report. */
 export async function openIngestPeers(options: IngestPeersOptions) {
   const found = [await openTracker(options), await openJetStream(options)]
   const peers = found.filter((one): one is IngestPeer => 'measure' in one)
-  const missing = found.flatMap((one) => ('missing' in one ? [one.missing] : []))
+  const missing = [...found.flatMap((one) => ('missing' in one ? [one.missing] : [])), KEEP_NOTHING]
   for (const reason of missing) tell(`not measured: ${reason}`)
   return { peers, missing, measure, rowsOf, close }
 
