@@ -28,7 +28,7 @@ for (const name of names) {
   if (!run(scenario)) failed.push(name)
   tell(`== ${Math.round((Date.now() - startedMs) / 1000)} s`)
 }
-start('results', [], GRACE_S)
+start('results', failed.length > 0 ? ['--failed', failed.join(',')] : [], GRACE_S)
 if (failed.length > 0) tell(`not measured: ${failed.join(', ')}`)
 process.exit(failed.length > 0 ? 1 : 0)
 

@@ -27,6 +27,8 @@ export interface Broker {
 
 const START_MS_MAX = 10_000
 const RETRY_MS = 20
+/** A broker that is being killed may write one more file. */
+const RETRIES = 3
 const FOLDERS = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin']
 
 /** Where there is no such program, says so: a sentence for the report. With `keeps`, nats-server has JetStream. */
@@ -46,7 +48,10 @@ export async function startBroker(name: BrokerName, keeps = false): Promise<Brok
   child.stderr!.on('data', (chunk) => {
     said = `${said}${chunk}`.slice(-1_000)
   })
-  const kill = () => child.kill('SIGKILL')
+  const kill = () => {
+    child.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true, maxRetries: RETRIES })
+  }
   process.once('exit', kill)
   await untilItListens(child, port, () => `${name} did not start: ${said}`)
   return {
@@ -58,7 +63,7 @@ export async function startBroker(name: BrokerName, keeps = false): Promise<Brok
     stop: async () => {
       process.removeListener('exit', kill)
       const ended = once(child, 'exit')
-      kill()
+      child.kill('SIGKILL')
       if (child.exitCode === null) await ended
       rmSync(folder, { recursive: true, force: true })
     },

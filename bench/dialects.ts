@@ -42,7 +42,7 @@ export interface Dialect {
 const TOPIC = 'points'
 const SOCKET_IO_PATH = '/socket.io/?EIO=4&transport=websocket'
 const SOCKET_IO = { connect: 0, event: 2, ack: 3 } as const
-const MQTT = { connack: 2, publish: 3, puback: 4, suback: 9, pingresp: 13 } as const
+const MQTT = { connack: 2, publish: 3, puback: 4, suback: 9 } as const
 
 export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
   ws: {

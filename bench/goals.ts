@@ -3,11 +3,14 @@
  * met. How they are shown it does not know.
  */
 import { type Line, lastLine, numberOf, type Row, rowsOf } from './lines.ts'
+import { STEADY } from './profileParts.ts'
 import { amount, rounded } from './report.ts'
 
 export interface Goal {
   what: string
   goal: string
+  /** Whose line answers it. */
+  scenario: string
   /** What was measured, and whether it is enough; null where it was not. */
   answer: () => { measured: string; isMet: boolean } | null
   /** What takes the rest where it is not met, in figures of the same lines; null where they do not tell. */
@@ -65,6 +68,7 @@ export const GOALS: readonly Goal[] = [
   peerGoal('mosquitto QoS 0', 10),
   peerGoal('mosquitto QoS 1', 10),
   peerGoal('Socket.IO', 20),
+  peerGoal('Socket.IO on uWebSockets.js', 20),
   goal(
     'device → viewer p99 at half load, times a bare relay',
     { atMost: 2 },
@@ -78,10 +82,10 @@ export const GOALS: readonly Goal[] = [
     { atMost: 1 },
     '',
     'latency',
-    ({ results, peers }) =>
+    (line) =>
       ratioOf(
-        numberOf(atHalf(results), 'viewerP99Ms'),
-        numberOf(atHalf(named(MOSQUITTO, peers)), 'viewerP99Ms'),
+        numberOf(atHalf(line.results), 'viewerP99Ms'),
+        numberOf(atHalf(ofPeer(line, MOSQUITTO)), 'viewerP99Ms'),
       ),
     whyLatency,
   ),
@@ -104,6 +108,7 @@ export const GOALS: readonly Goal[] = [
   {
     what: 'half of the viewers stalled: p99 of the others',
     goal: 'within the rounds without them',
+    scenario: 'slow',
     answer: () => {
       const line = lastLine('slow')
       if (!line) return null
@@ -127,7 +132,7 @@ function goal(
   reason: (line: Line) => string | null = () => null,
 ): Goal {
   const words = 'atLeast' in bound ? `≥ ${bound.atLeast}${unit}` : `≤ ${bound.atMost}${unit}`
-  return { what, goal: words, answer, why }
+  return { what, goal: words, scenario, answer, why }
 
   function why() {
     const line = lastLine(scenario)
@@ -136,7 +141,9 @@ function goal(
 
   function answer() {
     const line = lastLine(scenario)
-    const value = line && of(line)
+    // A frame that never came is in no figure, so there is none.
+    const isWhole = line?.results.every((row) => (numberOf(row, 'missing') ?? 0) === 0)
+    const value = line && isWhole ? of(line) : null
     if (value === null || !Number.isFinite(value)) return null
     const isMet = 'atLeast' in bound ? value >= bound.atLeast : value <= bound.atMost
     return { measured: `${rounded(value)}${unit}`, isMet }
@@ -149,9 +156,13 @@ function peerGoal(name: string, times: number): Goal {
     { atLeast: times },
     '',
     'fanout',
-    ({ peers }) => least(peers?.filter((peer) => peer.name === name) ?? [], 'hubIsTimes'),
-    (line) => whyFanout(line, GOAL_VIEWERS[0]!),
+    (line) => least(ofPeer(line, name), 'hubIsTimes'),
+    (line) => whyFanout(line, leastRow(ofPeer(line, name), 'hubIsTimes')?.viewers as number),
   )
+}
+
+function ofPeer({ peers }: Line, name: string): Row[] {
+  return peers?.filter((peer) => peer.name === name) ?? []
 }
 
 function whyIngest({ results, reference, machine }: Line): string | null {
@@ -184,14 +195,16 @@ function whyFanout({ results, reference }: Line, viewers: number): string | null
   const costs = told`A delivery takes ${cost} µs of the hub, so its rate takes ${(rate * cost) / 1e6} processors, and
     uWebSockets.js alone ${bare}. That is ${(cost - bare) * viewers} µs more for a frame to ${viewers} viewers, which the
     hub reads, checks, stores and acknowledges, and nothing beside it does. While the same rows are stored beside it
-    uWebSockets.js alone makes ${numberOf(storing, 'deliveriesPerSecond')} deliveries a second; the hub makes
-    ${numberOf(ours, 'ratioStoring')} times as many.`
-  return joined(costs, profiled(`${viewers} viewers`))
+    uWebSockets.js alone makes ${numberOf(storing, 'deliveriesPerSecond')} deliveries a second.`
+  const sustained = told`Until it has stored the last point, too, the hub makes ${numberOf(ours, 'sustainedPerSecond')} a
+    second, ${numberOf(ours, 'ratioStoring')} times as many as that.`
+  return joined(costs, sustained, profiled(`${viewers} viewers`))
 }
 
-function whyLatency({ results, reference, peers, machine }: Line): string | null {
-  const [ours, relay, broker] = [atHalf(results), atHalf(rowsOf(reference)), atHalf(named(MOSQUITTO, peers))]
-  const wide = atHalf(named(WIDE_HUB, peers))
+function whyLatency(line: Line): string | null {
+  const { results, reference, machine } = line
+  const [ours, relay, broker] = [atHalf(results), atHalf(rowsOf(reference)), atHalf(ofPeer(line, MOSQUITTO))]
+  const wide = atHalf(ofPeer(line, WIDE_HUB))
   const waits = told`Of each second the hub is ready to run and has no processor for ${numberOf(ours, 'serverWaitsMs')} ms,
     the relay for ${numberOf(relay, 'serverWaitsMs')}, Mosquitto for ${numberOf(broker, 'serverWaitsMs')}; the devices and
     the viewer beside them wait for ${numberOf(ours, 'clientsWaitMs')}, ${numberOf(relay, 'clientsWaitMs')} and
@@ -207,7 +220,7 @@ function whyLatency({ results, reference, peers, machine }: Line): string | null
     for ${numberOf(ours, 'collectionMs')} ms on average to collect garbage. Frames themselves leave late by
     ${numberOf(ours, 'sendLateP99Ms')} ms at p99 beside the hub, ${numberOf(relay, 'sendLateP99Ms')} beside the relay and
     ${numberOf(broker, 'sendLateP99Ms')} beside Mosquitto.`
-  return joined(costs, waits)
+  return joined(costs, waits, profiled(STEADY))
 }
 
 function whyGrowth({ results, reference }: Line): string | null {
@@ -230,8 +243,8 @@ function profiled(column: string): string | null {
 }
 
 /** What is said first has to be known for the rest to make sense. */
-function joined(first: string | null, rest: string | null): string | null {
-  return first && [first, rest].filter((text) => text !== null).join(' ')
+function joined(first: string | null, ...rest: (string | null)[]): string | null {
+  return first && [first, ...rest].filter((text) => text !== null).join(' ')
 }
 
 /** The text with its figures, in one line; null where one of them was not measured. */
@@ -249,13 +262,13 @@ function atHalf(rows: readonly Row[] | undefined): Row | undefined {
   return rows?.find((row) => row.percent === HALF_LOAD)
 }
 
-function named(wanted: string, peers: readonly Row[] | undefined): Row[] {
-  return peers?.filter(({ name }) => name === wanted) ?? []
+function least(rows: readonly Row[], name: string): number | null {
+  return numberOf(leastRow(rows, name), name)
 }
 
-function least(rows: readonly Row[], name: string): number | null {
-  const values = rows.map((row) => numberOf(row, name)).filter((value) => value !== null)
-  return values.length === 0 ? null : Math.min(...values)
+function leastRow(rows: readonly Row[], name: string): Row | undefined {
+  const value = (row: Row) => numberOf(row, name) ?? Number.POSITIVE_INFINITY
+  return [...rows].sort((one, other) => value(one) - value(other))[0]
 }
 
 /** The cost at the most and at the fewest devices; null where only one crowd was measured. */

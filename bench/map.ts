@@ -185,8 +185,12 @@ async function opening(chrome: Browser): Promise<Record<string, number>> {
     env: { PATH: process.env.PATH, ALZY_PORT: '0', ALZY_LOG_LEVEL: 'warn', ALZY_DATA_DIR: dataDir },
     stdio: ['ignore', 'pipe', 2],
   })
-  process.once('exit', () => child.kill('SIGKILL'))
-  const link = await new Promise<string>((resolve) => {
+  process.once('exit', () => {
+    child.kill('SIGKILL')
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+  const link = await new Promise<string>((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`the demo ended with ${code}`)))
     createInterface({ input: child.stdout! }).on('line', (line) => {
       const found = /http\S+\/#token=\S+/.exec(line)
       if (found !== null) resolve(found[0])

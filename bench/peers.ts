@@ -2,16 +2,19 @@
  * What people would use instead of a hub, started for one run and made contenders of a round: each with its own
  * protocol and its documented settings. A peer that cannot be started becomes a sentence, not a failure.
  */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { type Broker, type BrokerName, startBroker } from './brokers.ts'
 import { type Child, openChild } from './children.ts'
 import type { Contender } from './deliveries.ts'
 import type { DialectName } from './dialects.ts'
+import { ROOT } from './paths.ts'
 import type { LibraryName, PeerServerTasks } from './peerServer.ts'
 
 export interface Peer extends Contender {
   /** What a sender may believe once a message has been taken. */
   durability: string
-  /** As the program calls itself; a library's is in package.json. */
+  /** As the program calls itself, or by the libraries' package.json. */
   version: string | null
 }
 
@@ -29,7 +32,7 @@ interface PeerKind {
   durability: string
 }
 
-export const PEER_KINDS: readonly PeerKind[] = [
+const PEER_KINDS: readonly PeerKind[] = [
   { name: 'nats-server', dialect: 'nats', runs: 'nats-server', durability: 'none, at most once' },
   { name: 'ws', dialect: 'ws', runs: 'ws', durability: 'none, at most once' },
   { name: 'mosquitto QoS 0', dialect: 'mqtt0', runs: 'mosquitto', durability: 'none, at most once' },
@@ -43,6 +46,13 @@ export const PEER_KINDS: readonly PeerKind[] = [
     durability: 'none, at most once',
   },
 ]
+
+/** What runs in them. */
+const PACKAGES: Readonly<Record<LibraryName, readonly string[]>> = {
+  ws: ['ws'],
+  socketio: ['socket.io', 'ws'],
+  socketioOnUws: ['socket.io', 'uWebSockets.js', 'socket.io-msgpack-parser'],
+}
 
 /** Of `wanted` (names, or `all`), every peer that can be had. */
 export async function startPeers(wanted: string, devices: number): Promise<Peers> {
@@ -62,7 +72,12 @@ export async function startPeers(wanted: string, devices: number): Promise<Peers
       const child = openChild<PeerServerTasks>('peerServer')
       children.push(child)
       const { port } = await child.ask('listen', { library: runs })
-      return { port, pid: child.pid, cpuMs: async () => (await child.ask('cpu', undefined)).usedMs }
+      return {
+        port,
+        pid: child.pid,
+        version: PACKAGES[runs].map(versionOf).join(', '),
+        cpuMs: async () => (await child.ask('cpu', undefined)).usedMs,
+      }
     }
     const broker = brokers.get(runs) ?? (await startBroker(runs))
     brokers.set(runs, broker)
@@ -80,6 +95,12 @@ interface Server {
   pid: number
   cpuMs: () => Promise<number>
   version?: string
+}
+
+function versionOf(name: string): string {
+  const file = path.join(ROOT, 'node_modules', name, 'package.json')
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string }
+  return `${name} ${version}`
 }
 
 function kindsOf(wanted: string): readonly PeerKind[] {

@@ -1,7 +1,7 @@
 /**
- * `npm run bench:profile`: where the hub's processor time goes, by V8's own profile of the built hub under three loads:
- * frames of ten points from few devices as fast as they are acknowledged, the same one by one from many devices, and
- * frames of one point that go to viewers. Each load has a hub of its own, and only what happens while frames are under
+ * `npm run bench:profile`: where the hub's processor time goes, by V8's own profile of the built hub under four loads:
+ * frames of ten points from few devices as fast as they are acknowledged, the same one by one from many devices, frames
+ * of one point that go to viewers, and such frames one by one to a single viewer. Each load has a hub of its own, and only what happens while frames are under
  * way is looked at, once the hub is warm. It explains what the other scenarios measure and has no goal of its own.
  */
 import { rmSync } from 'node:fs'
@@ -17,7 +17,7 @@ import { readFlags } from './flags.ts'
 import type { GeneratorTasks } from './generator.ts'
 import { startHub } from './hubProcess.ts'
 import { mainThreadCpuMs, processCpuMs } from './processes.ts'
-import { PARTS, readProfile, type Span } from './profileParts.ts'
+import { PARTS, readProfile, type Span, STEADY } from './profileParts.ts'
 import { report, rounded, tell } from './report.ts'
 import type { ViewersTasks } from './viewers.ts'
 
@@ -25,6 +25,7 @@ const flags = readFlags("Where the hub's processor time goes.", {
   few: { value: 20, says: 'devices that send as fast as they may' },
   many: { value: 10_000, says: 'devices that send one frame after the other, in turn' },
   framesPerSecond: { value: 2_000, says: 'frames per second of the many together' },
+  steadyFramesPerSecond: { value: 25_000, says: 'frames per second of the few to a single viewer' },
   viewers: { value: 50, says: 'viewers of the few, whose frames then have one point' },
   rounds: { value: 10, says: 'rounds that are profiled' },
   points: { value: 100_000, says: 'points of a round; with viewers a third of them' },
@@ -67,6 +68,14 @@ const LOADS: readonly Load[] = [
     points: flags.points / 3,
     framesPerSecond: null,
   },
+  {
+    name: STEADY,
+    devices: flags.few,
+    viewers: 1,
+    pointsPerFrame: 1,
+    points: flags.points / 3,
+    framesPerSecond: flags.steadyFramesPerSecond,
+  },
 ]
 /** Rounds that are not looked at: until then the code is being compiled. */
 const COLD_ROUNDS = 4
@@ -94,8 +103,7 @@ try {
       ...Object.fromEntries(columns.map(({ name, micros }) => [name, rounded(micros.get(part)!)])),
     })),
     reference: [],
-    // There is nothing to compare with.
-    ratio: 1,
+    ratio: null,
   })
 } finally {
   await Promise.all([generator.end(), viewersChild.end()])

@@ -15,6 +15,9 @@ export const PARTS = [
   'all else',
 ] as const
 
+/** The load of about half of what the hub takes, as a column is called. */
+export const STEADY = 'half load'
+
 export type Part = (typeof PARTS)[number]
 
 /** Milliseconds of the machine's monotonic clock. */

@@ -30,8 +30,8 @@ export interface Outcome {
   /** What people would use instead, in the same run, and which of it could not be had. */
   peers?: Record<string, unknown>[]
   notMeasured?: string[]
-  /** Hub to reference, of the least favourable result that the scenario's goal is about. */
-  ratio: number
+  /** Hub to reference, of the least favourable result that the scenario's goal is about; null where there is none. */
+  ratio: number | null
 }
 
 /** How far a generator has to be ahead of the hub. */
@@ -66,9 +66,9 @@ export function quantileOf(values: readonly number[], q: number): number {
   return below + (above - below) * (place - Math.floor(place))
 }
 
-/** Four significant digits: more would pretend. Large numbers keep their whole part. */
+/** Four significant digits: more would pretend. Large numbers keep their whole part. NaN, null in a line, for what is none. */
 export function rounded(value: number): number {
-  if (!Number.isFinite(value)) return 0
+  if (!Number.isFinite(value)) return Number.NaN
   return Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(4))
 }
 
@@ -104,7 +104,7 @@ export function report(outcome: Outcome): void {
     generatorCheck,
     peers,
     notMeasured,
-    ratio: rounded(ratio),
+    ratio: ratio && rounded(ratio),
   })
   mkdirSync(RESULTS_DIRECTORY, { recursive: true })
   appendFileSync(path.join(RESULTS_DIRECTORY, `${scenario}.jsonl`), `${line}\n`)

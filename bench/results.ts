@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { barsAsSvg } from './chart.ts'
+import { readFlags } from './flags.ts'
 import { GOALS } from './goals.ts'
 import { isFigure, type Line, lastLine, type Row, rowsOf } from './lines.ts'
 import { PLOTS_DIRECTORY, RESULTS_PAGE } from './paths.ts'
@@ -12,17 +13,28 @@ import { plotOf } from './plots.ts'
 import { amount, QUIET_LOAD_MAX, tell } from './report.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 
+const flags = readFlags('bench/RESULTS.md from the last raw line of each scenario.', {
+  failed: { value: '', says: 'scenarios that were just tried in vain, with commas between' },
+})
+/** What is said of these is of an earlier run. */
+const failed = new Set(flags.failed.split(','))
+
 mkdirSync(PLOTS_DIRECTORY, { recursive: true })
 writeFileSync(RESULTS_PAGE, page())
 tell(`written: ${path.relative(process.cwd(), RESULTS_PAGE)}`)
 
 function page(): string {
-  const sections = SCENARIOS.map((scenario) => section(scenario, lastLine(scenario.name)))
+  const lines = SCENARIOS.map(({ name }) => lastLine(name))
+  const sections = SCENARIOS.map((scenario, i) => section(scenario, lines[i]!))
+  const commits = new Set(lines.flatMap((line) => (line === null ? [] : [line.commit])))
   return [
     '# Measured',
     '',
     'Made by `npm run bench:results` from the last lines in [results/](results/); do not edit. A figure with ± is a median of',
     'rounds, with the distance of the farthest of them; everything in one table was measured in the same run, in turns.',
+    commits.size > 1
+      ? `Not everything is of the same commit: the lines are of ${commits.size}, as each part says.`
+      : `All of it is of commit ${[...commits].join()}.`,
     '',
     '## Goals',
     '',
@@ -32,9 +44,10 @@ function page(): string {
 }
 
 function goals(): string[] {
-  const rows = GOALS.map(({ what, goal, answer }) => {
+  const rows = GOALS.map(({ what, goal, scenario, answer }) => {
     const found = answer()
-    const verdict = found === null ? 'not measured' : found.isMet ? 'met' : '**not met**'
+    const now = found === null ? 'not measured' : found.isMet ? 'met' : '**not met**'
+    const verdict = failed.has(scenario) ? `not measured (earlier: ${now})` : now
     return `| ${what} | ${goal} | ${found?.measured ?? ''} | ${verdict} |`
   })
   // Several goals may have the same in their way.
@@ -56,6 +69,7 @@ function section({ name, title, module, flags }: Scenario, line: Line | null): s
     ...head,
     facts(line),
     '',
+    ...(failed.has(name) ? ['**It was tried since, and failed; this is an earlier run.**', ''] : []),
     ...plot(name, line),
     ...table('hub', line.results),
     ...table('reference', rowsOf(line.reference)),
