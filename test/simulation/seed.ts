@@ -38,8 +38,8 @@ export async function runSeed(seed: number, sometimes: Sometimes, keepsAll = fal
   try {
     await live(world)
   } catch (error) {
-    if (!(error instanceof Violation)) throw error
-    outcome.failure = error.message
+    // What nobody expected is told with its seed as well.
+    outcome.failure = error instanceof Violation ? error.message : String((error as Error).stack ?? error)
     outcome.last = recent
       .slice(keepsAll ? 0 : -STEPS_KEPT)
       .map(([atMs, what, who]) => `${String(atMs).padStart(8)} ms  ${what}${who === 0 ? '' : ` of ${who}`}`)
@@ -86,13 +86,13 @@ async function live(world: World): Promise<void> {
   }
   await quiet(world)
   judge(world)
-  await world.run(() => true)
+  world.verify()
 
   for (const one of [...devices, ...viewers]) one.switchOff()
   const leftMs = clock.nowMs
   await world.run(() => isEmpty(world) || clock.nowMs > leftMs + LEAVING_MS)
   judgeLeftOver(world)
-  await world.run(() => true)
+  world.verify()
   world.killHub()
 }
 
@@ -225,7 +225,7 @@ function judgeLeftOver({ hub, limits, tables, sometimes, fail }: World): void {
     frames: backlog.frames,
     devices: devices.count,
     viewers: viewers.count,
-    watched: [1, 2].filter((user) => audience.isWatched(user, 1)).length,
+    watched: [...tables.devices.values()].filter(({ id, userId }) => audience.isWatched(userId, id)).length,
     fleet: Math.max(0, fleet.count - limits.idleDevicesMax),
   }
   if (fleet.count < tables.devices.size) sometimes.note('device forgotten by the fleet')

@@ -91,6 +91,7 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     killHub,
     stopHub,
     run,
+    verify,
     shiftDevice: (device: VirtualDevice, ms: number) => {
       deviceOffsets.set(devices.indexOf(device), ms)
     },
@@ -294,11 +295,16 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
         job.act!()
         if (!AT_ONCE.has(job.what)) await settled()
         if (hub !== null) look(hub)
-        if (failure !== null) throw failure
+        verify()
       }
     } finally {
       giveBack()
     }
+  }
+
+  /** Throws what was found to be wrong, also where no time passes any more. */
+  function verify(): void {
+    if (failure !== null) throw failure
   }
 
   function look(of: Hub): void {
