@@ -11,7 +11,7 @@ export interface SweepOptions<Owner> {
   findIdle: (nowMs: number, countMax: number, after: number) => Promise<number[]>
   /** Looks for the last points of sessions, and tells them. */
   findLastPoints: (sessions: readonly Session[]) => Promise<void>
-  readDevice: (id: number) => Promise<(KnownDevice & { isActive: boolean }) | undefined>
+  readDevice: (id: number) => Promise<(KnownDevice & { isGone: boolean }) | undefined>
   now: () => number
 }
 
@@ -46,7 +46,7 @@ export function createSweep<Owner>(options: SweepOptions<Owner>) {
       if (known === undefined) continue
       const device = fleet.hold(known, now())
       // Its sessions end, but nothing of it goes live (D13).
-      if (!known.isActive) device.isGone = true
+      if (known.isGone) device.isGone = true
       try {
         endIdle(device)
         await look(device)

@@ -20,6 +20,8 @@ export interface DeviceAccess extends DeviceProfile {
   keyHash: string | null
   /** Neither deleted nor deactivated, and neither is its user. */
   isActive: boolean
+  /** Deleted or deactivated itself, whatever its user is: nobody is shown it. */
+  isGone: boolean
 }
 
 /** The same with everything else that the hub has to know of a device. */
@@ -29,7 +31,8 @@ const RECENT_SESSIONS = 64
 
 const ACCESS = `
   d.id, d.name, d.color, d.platform, d.device_key_hash,
-  (d.deleted_at is null and d.is_active and u.is_active) as is_active`
+  (d.deleted_at is null and d.is_active and u.is_active) as is_active,
+  (d.deleted_at is not null or not d.is_active) as is_gone`
 
 const COLUMNS = `${ACCESS},
   d.user_id, (extract(epoch from d.last_seen_at) * 1000)::float8 as last_seen_ms,
@@ -319,6 +322,7 @@ function accessOf(row: Record<string, unknown>): DeviceAccess {
     id: row.id as number,
     keyHash: row.device_key_hash as string | null,
     isActive: row.is_active as boolean,
+    isGone: row.is_gone as boolean,
   }
 }
 
