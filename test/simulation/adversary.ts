@@ -1,12 +1,14 @@
 /** What goes wrong while the world runs, drawn from its chance: the ordinary life of devices, and every fault there is. */
+import { keyHashOf } from '../../src/deviceKey.ts'
 import type { VirtualDevice } from './device.ts'
-import { POISON_ACCURACY } from './tables.ts'
+import { type DeviceTable, POISON_ACCURACY, type UserTable } from './tables.ts'
 import type { World } from './world.ts'
 
 const MOVE_EVERY_MS_MAX = 400
 const LAT = 481_234_567
 const BAD_LAT = 900_000_001
 const HOUR_MS = 3_600_000
+const PROFILE = { name: 'renamed', color: 'red', platform: 'ios' } as const
 
 export type Adversary = ReturnType<typeof createAdversary>
 
@@ -73,8 +75,7 @@ export function createAdversary(world: World) {
       device.misbehave(chance.pick(['window', 'sequence']), values)
     },
     rewrite: () => {
-      const device = chance.pick(devices)
-      if (device.rewrite(values())) sometimes.note('other content for a stored point')
+      chance.pick(devices).rewrite(values())
     },
     vanish: () => {
       // As rarely as retention does: a second time in one batch, and the point would be taken for the culprit.
@@ -85,6 +86,13 @@ export function createAdversary(world: World) {
       if (count > 0) sometimes.note('sessions vanish from the store', count)
     },
     withdraw: () => chance.yes(0.6) && withdraw(),
+    newKey: () => newKey(chance.pick([...tables.devices.values()])),
+    rename: () => {
+      const device = chance.pick([...tables.devices.values()])
+      if (device.isActive) world.hub?.changes.onDevice({ ...device, ...PROFILE } as never)
+    },
+    deactivate: () =>
+      deactivate(chance.pick([...tables.users.values()].filter(({ role }) => role === 'user'))),
     renew: () => viewers.length > 0 && chance.pick(viewers).renew(),
     resubscribe: () => viewers.length > 0 && chance.pick(viewers).subscribe(),
   } as Record<(typeof MOVES)[number], () => void>
@@ -99,6 +107,7 @@ export function createAdversary(world: World) {
   function end(): void {
     isOver = true
     store.weather = 'fine'
+    for (const user of tables.users.values()) setActive(user, true)
     for (const viewer of viewers) viewer.answerMs = 0
     for (const one of [...viewers, ...devices]) {
       one.stall(false)
@@ -171,8 +180,6 @@ export function createAdversary(world: World) {
     const open = device.sessionMs
     if (open !== null) {
       const op = chance.pick([1, 2, 3, 3])
-      if (op === 1) sometimes.note('session paused')
-      if (op === 3) sometimes.note('session ended by its device')
       return void device.op(op, open, nowMs)
     }
     // Now and then one that the hub had made up is claimed, or one that the store refuses.
@@ -180,7 +187,6 @@ export function createAdversary(world: World) {
       ({ id, deviceId }) => deviceId === device.deviceId && tables.automatic.has(id),
     )
     const isClaim = automatic !== undefined && chance.yes(0.3)
-    if (isClaim) sometimes.note('session claimed')
     const poisonMs = Math.floor(nowMs / 1000) * 1000 + 999
     const freshMs = nowMs % 1000 === 999 ? nowMs + 1 : nowMs
     const startMs = isClaim ? automatic.startedMs : chance.yes(0.1) ? poisonMs : freshMs
@@ -193,17 +199,45 @@ export function createAdversary(world: World) {
     const what = chance.pick(['device', 'device silently', 'share', 'admin'])
     if (what === 'share') {
       tables.shares.get(1)!.isEnded = true
-      sometimes.note('share ended')
+      world.noteWithdrawn('share 1')
       hub.changes.onShareEnded({ id: 1 } as never)
       viewerWitness.tokenEnded('share 1')
     } else if (what === 'admin') {
       const admin = tables.users.get(9)!
       admin.role = 'user'
-      sometimes.note('admin demoted')
+      world.noteWithdrawn('user 9')
       hub.changes.onUser(admin as never)
+      viewerWitness.tokenEnded('user 9')
     } else {
       withdrawDevice(chance.pick([...tables.devices.values()]), what === 'device silently')
     }
+  }
+
+  /** The old one is refused; whoever has the device gives it the new one, at once or when it is refused. */
+  function newKey(device: DeviceTable): void {
+    const { id, userId, isActive } = device
+    serial += 1
+    world.noteWithdrawn(`key ${device.keyHash}`)
+    const deviceKey = `alzy_${id}_${String(serial).padEnd(43, 'n')}`
+    world.keys.set(id, deviceKey)
+    device.keyHash = keyHashOf(deviceKey)
+    // Or it was done over another hub.
+    if (chance.yes(0.6)) {
+      world.hub?.changes.onDeviceKey({ id, userId, isActive, ...PROFILE } as never, device.keyHash)
+    }
+  }
+
+  function deactivate(user: UserTable): void {
+    setActive(user, false)
+    clock.at(chance.whole(1_000, 8_000), 'active again', user.id, () => setActive(user, true))
+  }
+
+  function setActive(user: UserTable, isActive: boolean): void {
+    if (user.isActive === isActive) return
+    user.isActive = isActive
+    if (isActive) world.noteRestored(`active ${user.id}`)
+    else world.noteWithdrawn(`active ${user.id}`)
+    if (chance.yes(0.6)) world.hub?.changes.onUser({ ...user, providers: {} } as never)
   }
 
   function withdrawDevice(
@@ -213,6 +247,7 @@ export function createAdversary(world: World) {
     const { hub, viewerWitness } = world
     if (!device.isActive) return
     device.isActive = false
+    world.noteWithdrawn(`device ${device.id}`)
     if ((hub!.fleet.get(device.id)?.pendingFrames ?? 0) > 0)
       sometimes.note('device withdrawn with frames in flight')
     // The hub finds out when it looks, as long as the device is connected.
@@ -244,6 +279,9 @@ const MOVES = [
   'rewrite',
   'vanish',
   'withdraw',
+  'newKey',
+  'rename',
+  'deactivate',
   'renew',
   'resubscribe',
 ] as const

@@ -28,7 +28,9 @@ export interface Sent {
 
 export interface DeviceOptions {
   deviceId: number
-  deviceKey: string
+  deviceKey: () => string
+  /** Whether its owner would get it in. */
+  mayEnter: () => boolean
   clock: Clock
   chance: Chance
   sometimes: Sometimes
@@ -43,6 +45,7 @@ export interface DeviceOptions {
 
 const RETRY_MS_MAX = 60_000
 const SILENT_MS = 30_000
+const OWNER_LOOKS_MS = 3_000
 
 export type VirtualDevice = ReturnType<typeof createDevice>
 
@@ -92,9 +95,6 @@ export function createDevice(options: DeviceOptions) {
     get isSettled() {
       return queue.length === 0
     },
-    get isRefused() {
-      return isRefused
-    },
     get waiting() {
       return queue.length
     },
@@ -120,7 +120,7 @@ export function createDevice(options: DeviceOptions) {
     const opened = options.connect(client)
     link = opened
     if (chance.yes(0.03)) return sometimes.note('HELLO never sent')
-    opened.sendToHub(packFrame([t.HELLO, options.deviceKey, 'simulated', null]))
+    opened.sendToHub(packFrame([t.HELLO, options.deviceKey(), 'simulated', null]))
     if (chance.yes(0.03)) {
       sometimes.note('HELLO lost its socket')
       opened.cut(false)
@@ -132,11 +132,11 @@ export function createDevice(options: DeviceOptions) {
     isWelcome = false
     inFlight = []
     if (code === 1000) sometimes.note('BYE answered')
+    if (isOff) return
     if (code === 4503) {
       isRefused = true
-      return
+      return askOwner()
     }
-    if (isOff) return
     attempts += 1
     const jitterMs = chance.next() * Math.min(RETRY_MS_MAX, 500 * 2 ** attempts)
     const delayMs =
@@ -149,6 +149,16 @@ export function createDevice(options: DeviceOptions) {
             : jitterMs
     clock.cancel(retry)
     retry = clock.at(delayMs, 'device reconnects', options.client, connect)
+  }
+
+  /** A device that is refused waits for somebody to do something about it. */
+  function askOwner(): void {
+    clock.cancel(retry)
+    retry = clock.at(OWNER_LOOKS_MS, 'owner looks', options.client, () => {
+      if (!options.mayEnter()) return askOwner()
+      isRefused = false
+      connect()
+    })
   }
 
   function onFrame(frame: Frame): void {
@@ -292,12 +302,11 @@ export function createDevice(options: DeviceOptions) {
     }
   }
 
-  /** Sends other values for a point that it has recorded already: the first stay (D1). False when there is none. */
-  function rewrite(values: readonly number[]): boolean {
-    if (lastRecordedMs === 0) return false
+  /** Sends other values for a point that it has recorded already: the first stay (D1). */
+  function rewrite(values: readonly number[]): void {
+    if (lastRecordedMs === 0) return
     queue.push({ op: null, atMs: lastRecordedMs, sessionMs, values, wasSent: false })
     send()
-    return true
   }
 
   /** Its user connects it now. */

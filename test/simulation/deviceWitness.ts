@@ -16,6 +16,7 @@ import {
   isPoisonStart,
   POISON_ACCURACY,
   type PointRow,
+  type SessionRow,
   type Tables,
 } from './tables.ts'
 import type { Frame } from './wire.ts'
@@ -29,8 +30,10 @@ interface Taken extends Sent {
 interface Line {
   link: Link
   deviceId: number
+  keyHash: string
   sent: Map<number, Sent>
   taken: Taken[]
+  takenSeq: number
   takenCost: number
   doneCost: number
   /** In all since WELCOME; 0 before it. */
@@ -49,10 +52,22 @@ const DAY_MS = 24 * 3_600_000
 const LAT_MAX = 900_000_000
 const [COORDINATE, FUTURE, DATABASE] = [1, 2, 5]
 const END = 3
+/** What an op makes of a session that has not ended. */
+const STATUS = ['active', 'paused', 'active', 'ended'] as const
 
 export type DeviceWitness = ReturnType<typeof createDeviceWitness>
 
-export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: Sometimes, fail: Fail) {
+export interface DeviceWitnessOptions {
+  limits: Limits
+  tables: Tables
+  sometimes: Sometimes
+  fail: Fail
+  /** Whether the hub must know by now that it is withdrawn. */
+  isOverdue: (what: string) => boolean
+}
+
+export function createDeviceWitness(options: DeviceWitnessOptions) {
+  const { limits, tables, sometimes, fail, isOverdue } = options
   const lines = new Map<number, Line>()
   /** Lines that may still hold credit, of the hub that runs. */
   let holding = new Set<Line>()
@@ -62,7 +77,7 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
   /** Devices that have named a session that the store refuses: any point of theirs may belong to it. */
   const poisonStarts = new Map<number, boolean>()
   /** Every content that was ever sent for a point, by device and moment. */
-  const contents = new Map<number, Map<number, (readonly number[])[]>>()
+  const contents = new Map<number, Map<number, Item[]>>()
   /** Moments of points that came when they were not ahead of the hub's clock, or no more, by device. */
   const timely = new Map<number, Set<number>>()
   /** Rows of each device that the database has refused, in all. */
@@ -88,6 +103,9 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     latest,
     wasTimely: (deviceId: number, atMs: number) => timely.get(deviceId)?.has(atMs) ?? false,
     isTaken: (deviceId: number, atMs: number) => contents.get(deviceId)?.has(atMs) ?? false,
+    /** Whether a socket of it is welcome at the hub. */
+    isOnline: (deviceId: number) =>
+      [...lines.values()].some((line) => line.deviceId === deviceId && line.link.isOpen && line.granted > 0),
     hasPoisonSession: (deviceId: number) => poisonStarts.has(deviceId),
     get acknowledged() {
       return acknowledged
@@ -101,12 +119,14 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     latestMs = tables.newestReceivedMs ?? 0
   }
 
-  function opened(link: Link, deviceId: number): void {
+  function opened(link: Link, deviceId: number, keyHash: string): void {
     const line = {
       link,
       deviceId,
+      keyHash,
       sent: new Map(),
       taken: [],
+      takenSeq: 0,
       takenCost: 0,
       doneCost: 0,
       granted: 0,
@@ -123,18 +143,19 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
   function onSent(link: Link, sent: Sent): void {
     const line = lines.get(link.number)!
     line.sent.set(sent.seq, sent)
-    for (const { op, atMs, values, sessionMs } of sent.items) {
-      if (op === null) noteContent(line.deviceId, atMs, values)
+    for (const item of sent.items) {
+      const { op, sessionMs } = item
+      if (op === null) noteContent(line.deviceId, item)
       if (sessionMs !== null && isPoisonStart(sessionMs)) poisonStarts.set(line.deviceId, true)
     }
   }
 
-  function noteContent(deviceId: number, atMs: number, values: readonly number[]): void {
-    const ofDevice = contents.get(deviceId) ?? new Map<number, (readonly number[])[]>()
+  function noteContent(deviceId: number, item: Item): void {
+    const ofDevice = contents.get(deviceId) ?? new Map<number, Item[]>()
     contents.set(deviceId, ofDevice)
-    const known = ofDevice.get(atMs)
-    if (known === undefined) ofDevice.set(atMs, [values])
-    else if (!known.includes(values)) known.push(values)
+    const known = ofDevice.get(item.atMs)
+    if (known === undefined) ofDevice.set(item.atMs, [item])
+    else if (!known.includes(item)) known.push(item)
   }
 
   function hasContent(deviceId: number, atMs: number, lat: number): boolean {
@@ -142,7 +163,7 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
       contents
         .get(deviceId)
         ?.get(atMs)
-        ?.some((values) => values[0] === lat) ?? false
+        ?.some(({ values }) => values[0] === lat) ?? false
     )
   }
 
@@ -155,11 +176,20 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
   }
 
   function onInsert({ id }: DeviceTable, row: PointRow): void {
-    const known = contents.get(id)?.get(row.recordedMs)
-    const isSent = known?.some((values) => values.every((value, i) => row.values[i] === value))
-    if (!isSent) fail(`device ${id}: stored what nobody sent at ${row.recordedMs}`)
+    const known = contents.get(id)?.get(row.recordedMs) ?? []
+    const sent = known.filter(({ values }) => values.every((value, i) => row.values[i] === value))
+    if (sent.length === 0) fail(`device ${id}: stored what nobody sent at ${row.recordedMs}`)
+    if (known.length > sent.length) sometimes.note('other content for a stored point')
     const session = tables.sessions.get(row.sessionId)
-    if (session?.deviceId !== id) fail(`device ${id}: a point in a session of somebody else`)
+    if (session?.deviceId !== id) return fail(`device ${id}: a point in a session of somebody else`)
+    const belongs = sent.some(({ sessionMs }) => mayBeIn(session, sessionMs, row.recordedMs))
+    if (!belongs) fail(`device ${id}: ${row.recordedMs} in a session that it was not sent for`)
+  }
+
+  /** A point that names its session is in no other; one that names none is in one that was made up, or had begun (D3). */
+  function mayBeIn(session: SessionRow, sessionMs: number | null, atMs: number): boolean {
+    if (sessionMs !== null) return session.starts.has(sessionMs)
+    return tables.automatic.has(session.id) || session.startedMs <= atMs
   }
 
   function onOffer(entry: Entry<DeviceLink>): void {
@@ -167,11 +197,13 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     const queue = waiting.get(device.id)
     if (queue === undefined) waiting.set(device.id, [entry])
     else queue.push(entry)
-    if (owner === null) return
+    if (owner === null) return sometimes.note('session ended by the sweep')
     const line = byPeer.get(owner.peer)!
     const sent = line.sent.get(seq)
     if (sent === undefined) return fail(`device ${device.id}: took frame ${seq}, which was never sent`)
     if (cost !== sent.items.length) fail(`device ${device.id}: frame ${seq} costs ${cost}`)
+    if (seq <= line.takenSeq) fail(`device ${device.id}: took frame ${seq} after ${line.takenSeq}`)
+    line.takenSeq = seq
     line.takenCost += cost
     if (line.takenCost > line.granted) fail(`device ${device.id}: took more than it had granted`)
     const reasons = new Map(entry.kept.rejected.map(([, index, reason]) => [index, reason]))
@@ -206,7 +238,7 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
       } else if (isFuture(atMs)) {
         sometimes.note('point rejected for the future')
         reasons.set(i, FUTURE)
-      } else if (atMs > nowMs + AHEAD_MS) sometimes.note('point ahead kept out of the live stream')
+      } else if (atMs > nowMs + AHEAD_MS) sometimes.note('point ahead of the clock')
     })
     return reasons
   }
@@ -298,7 +330,15 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     for (const row of tables.sessions.values()) {
       // One that the hub had made up may have moved to an earlier start in the very moment that it was claimed.
       if (row.deviceId !== deviceId || !row.starts.has(sessionMs!)) continue
-      if (row.status === 'ended' || row.statusUs > opUs || (op !== END && row.statusUs === opUs)) return true
+      if (row.status === 'ended') {
+        if (op === END) sometimes.note('session ended by its device')
+        return true
+      }
+      if (row.statusUs === opUs && row.status === STATUS[op!]) {
+        if (row.status === 'paused') sometimes.note('session paused')
+        return true
+      }
+      if (row.statusUs > opUs) return true
     }
     return false
   }
@@ -310,6 +350,7 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     }
     if (code === 4429 && !line.isBroken) sometimes.note('device closed for refused rows')
     if (code === 4429 && line.isBroken) sometimes.note('window exceeded')
+    if (code === 4503 && line.granted > 0) sometimes.note('welcome device refused')
     if (code === 4400 && !line.isBroken) fail(`device ${line.deviceId}: closed 4400 for nothing`)
     if (code === 4400) sometimes.note('seq went backwards')
     if (code === 4409) {
@@ -324,11 +365,19 @@ export function createDeviceWitness(limits: Limits, tables: Tables, sometimes: S
     return (refusedRows.get(deviceId) ?? 0) > limits.refusedRowsPerHourMax
   }
 
+  /** Whoever is welcome has what it needs, or had it until a moment ago (V6). */
+  function judgeRight({ deviceId, keyHash }: Line): void {
+    const { userId } = tables.devices.get(deviceId)!
+    for (const what of [`device ${deviceId}`, `key ${keyHash}`, `active ${userId}`])
+      if (isOverdue(what)) fail(`device ${deviceId}: connected long after its right was withdrawn (${what})`)
+  }
+
   /** After each step: what devices may have in flight stays below the bound of the backlog (D6). */
   function check(): void {
     let held = 0
     for (const line of holding) {
       const { link, granted, takenCost, doneCost } = line
+      if (link.isOpen && granted > 0) judgeRight(line)
       if (!link.isOpen && takenCost === doneCost) holding.delete(line)
       else held += Math.max(link.isOpen ? granted : takenCost, takenCost) - doneCost
     }

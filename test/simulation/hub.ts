@@ -38,8 +38,11 @@ export interface Watcher {
   onStored: (batch: Stored<DeviceLink>) => void
   /** Before it goes to anybody. */
   onPublish: (deviceId: number, frame: Frame) => void
-  /** A HELLO was refused because the clock is behind; there was no credit; the database refuses much of a device. */
-  onRare: (what: 'clock' | 'credit' | 'suspect') => void
+  /**
+   * A HELLO was refused because the clock is behind; there was no credit; the database refuses much of a device; a sweep
+   * found it away.
+   */
+  onRare: (what: 'clock' | 'credit' | 'suspect' | 'sweep') => void
   onWithdrawn: (why: Withdrawal, grant: Grant) => void
   /** Something that must never happen in a hub. */
   onFault: (what: string, error: unknown) => void
@@ -64,6 +67,7 @@ sample.close()
 const COUNT_NAMES = Object.keys(sample.counts)
 const LANES = 2
 const CLOCK_BEHIND_MS = 60_000
+const SWEEP = 'the sweep'
 
 export function createHub({ limits, store, links, watcher, now, elapsed, random }: HubOptions) {
   const life: Life = { isOver: false }
@@ -96,8 +100,9 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
     readIds: (userIds, after, countMax) => read(() => idsOf(tables, userIds, after, countMax)),
     readRecords: async (ids) =>
       (await credentialsOf(ids))
-        .filter(({ isActive }) => isActive)
-        .map(({ id, newest, sessions: _, keyHash: __, isActive: ___, ...known }) => ({
+        // Those of a user who is deactivated are shown, to whoever may still look.
+        .filter(({ isGone }) => !isGone)
+        .map(({ id, newest, sessions: _, keyHash: __, isActive: ___, isGone: ____, ...known }) => ({
           ...known,
           deviceId: id,
           online: false,
@@ -167,9 +172,7 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
     onWatch: () => {
       isRateDue = true
     },
-    onFault: (error) => {
-      if ((error as { code?: string }).code === undefined) watcher.onFault('fault in a viewer socket', error)
-    },
+    onFault: mayBeAway('fault in a viewer socket'),
     now,
   })
   const changes = createChanges({
@@ -232,14 +235,22 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
     changes,
     open,
     check,
-    checkRights: () => void rights.check().catch(() => {}),
-    sweep: () => void sweep().catch(() => {}),
+    checkRights: () => void rights.check().catch(mayBeAway('the look at rights')),
+    sweep: () => void sweep().catch(mayBeAway(SWEEP)),
     flush,
     stop,
     kill,
     get isStopping() {
       return isStopping
     },
+  }
+
+  /** The store may be away; anything else must not be. */
+  function mayBeAway(what: string): (error: unknown) => void {
+    return (error) => {
+      if ((error as { code?: string }).code === undefined) return watcher.onFault(what, error)
+      if (what === SWEEP) watcher.onRare('sweep')
+    }
   }
 
   /** The hub's side of a new link. */
@@ -312,7 +323,6 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
     })
   }
 
-  /** `user <id>` or `share <id>`, as what the database says of it. */
   async function login(token: string): Promise<Login> {
     try {
       const grant = await read(() => grantOf(tables, token))
@@ -345,7 +355,8 @@ function idsOf(tables: Tables, userIds: readonly number[] | null, after: number,
     .slice(0, countMax)
 }
 
-function grantOf(tables: Tables, token: string): ViewerGrant | null {
+/** `user <id>` or `share <id>`, as what the tables say of it. */
+export function grantOf(tables: Tables, token: string): ViewerGrant | null {
   const [kind, id] = token.split(' ')
   const share = kind === 'share' ? tables.shares.get(Number(id)) : undefined
   const user = tables.users.get(share?.userId ?? Number(id))

@@ -17,12 +17,13 @@ export interface View {
   status: string | null
 }
 
-export type Oddity = 'hole' | 'stale' | 'unknown' | 'older point'
+export type Oddity = 'hole' | 'stale' | 'unknown' | 'older point' | 'part of no snapshot'
 
 export function createPicture() {
   const views = new Map<number, View>()
   let seen: Set<number> | null = null
   let isComplete = false
+  let lastPart = Number.NaN
   return {
     views,
     apply,
@@ -40,13 +41,13 @@ export function createPicture() {
     views.clear()
     seen = null
     isComplete = false
+    lastPart = Number.NaN
   }
 
   function apply(frame: Frame): Oddity | null {
     switch (frame[0]) {
       case t.SNAP:
-        snap(frame[1] as number, frame[2] as boolean, (frame[3] as unknown[][]).map(shownOf))
-        return null
+        return snap(frame[1] as number, frame[2] as boolean, (frame[3] as unknown[][]).map(shownOf))
       case t.DEVICE:
         return null
       case t.GONE:
@@ -95,24 +96,28 @@ export function createPicture() {
       }
       view.lastMs = recordedMs
       view.lat = lat
-      if (frame[4] !== view.sessionMs) view.sessionId = null
+      if (frame[4] === view.sessionMs) continue
       view.sessionMs = frame[4] as number
+      view.sessionId = null
       view.status = null
     }
     return isNewer
   }
 
-  function snap(part: number, isLast: boolean, shown: Shown[]): void {
+  function snap(part: number, isLast: boolean, shown: Shown[]): Oddity | null {
+    const isNext = part === 0 || part === lastPart + 1
+    lastPart = part
     if (part === 0) seen = new Set()
     for (const one of shown) {
       seen?.add(one.deviceId)
       replace(one)
     }
-    if (!isLast) return
-    isComplete = true
-    if (seen === null) return
-    for (const id of views.keys()) if (!seen.has(id)) views.delete(id)
-    seen = null
+    if (isLast) {
+      isComplete = true
+      for (const id of seen === null ? [] : views.keys()) if (!seen!.has(id)) views.delete(id)
+      seen = null
+    }
+    return isNext ? null : 'part of no snapshot'
   }
 
   function replace(shown: Shown): void {

@@ -21,6 +21,8 @@ export interface Life {
 
 const REFUSALS = ['ECONNREFUSED', '57P03', '53100', '25006', '40001']
 const WATCHDOG_MS = 15_000
+/** So late an answer to what was asked in other weather may come. */
+const LATE_MS_MAX = 20_000
 /** Of all parameters together: a row or two. */
 const NARROW_CHARS_MAX = 250
 /** The server's own timeout, which somebody has set low. */
@@ -30,6 +32,7 @@ export type Store = ReturnType<typeof createStore>
 
 export function createStore(clock: Clock, chance: Chance, tables: Tables, sometimes: Sometimes) {
   let weather: StoreWeather = 'fine'
+  let fineSinceMs = clock.nowMs
   return {
     tables,
     line,
@@ -38,7 +41,12 @@ export function createStore(clock: Clock, chance: Chance, tables: Tables, someti
       return weather
     },
     set weather(next: StoreWeather) {
+      if (next === 'fine' && weather !== 'fine') fineSinceMs = clock.nowMs
       weather = next
+    },
+    /** Whatever was asked so long ago, or later, was answered at once; Infinity in other weather. */
+    get fineSinceMs() {
+      return weather === 'fine' ? fineSinceMs + LATE_MS_MAX : Number.POSITIVE_INFINITY
     },
   }
 
@@ -51,7 +59,7 @@ export function createStore(clock: Clock, chance: Chance, tables: Tables, someti
         tooLarge += 1
         return new Promise((_, reject) => giveUp(life, reject))
       }
-      const result = await ask<Result>(life, () => tables.execute(text, parameters), true)
+      const result = await ask<Result>(life, () => tables.execute(text, parameters, life.isOver), true)
       if (weather === 'narrow' && tooLarge > 2) sometimes.note('less written at once to a narrow store')
       tooLarge = 0
       return result

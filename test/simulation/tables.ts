@@ -28,6 +28,8 @@ export interface SessionRow {
   statusUs: number
   /** Every start that it has had. */
   starts: Set<number>
+  /** Its status is of a statement whose hub was gone by then: the next one, and viewers, may have read it before. */
+  isUnheard: boolean
 }
 
 export interface DeviceTable {
@@ -75,7 +77,13 @@ const BAD_TIME = '22008'
 
 export type Tables = ReturnType<typeof createTables>
 
-export function createTables(onInsert: (device: DeviceTable, row: PointRow) => void) {
+export interface TablesOptions {
+  onInsert: (device: DeviceTable, row: PointRow) => void
+  /** What a hub had made up has been named by its device. */
+  onClaim: () => void
+}
+
+export function createTables({ onInsert, onClaim }: TablesOptions) {
   const devices = new Map<number, DeviceTable>()
   const users = new Map<number, UserTable>()
   const shares = new Map<number, ShareTable>()
@@ -83,6 +91,7 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
   const automatic = new Set<number>()
   let lastSessionId = 0
   let newestReceivedMs: number | null = null
+  let isOrphan = false
   return {
     devices,
     users,
@@ -99,7 +108,9 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
     },
   }
 
-  function execute(text: string, parameters: readonly Parameter[]): Result {
+  /** `hasNobody`: whoever has sent it is gone. */
+  function execute(text: string, parameters: readonly Parameter[], hasNobody: boolean): Result {
+    isOrphan = hasNobody
     switch (kindOf(text)) {
       case 'insertPoints':
         return insertPoints(parameters as string[])
@@ -175,6 +186,7 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
             status,
             statusUs,
             starts: new Set([startedMs]),
+            isUnheard: isOrphan,
           }
           sessions.set(row.id, row)
           if (g.automatic) automatic.add(row.id)
@@ -182,7 +194,7 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
           decide(row, g, Math.max(row.statusUs, g.statusUs))
         }
         const isAutomatic = g.automatic && automatic.has(row.id)
-        if (!g.automatic) automatic.delete(row.id)
+        claim(g, row)
         return { ...shown(row, g.i, isAutomatic), is_new: isNew }
       }),
     )
@@ -209,8 +221,12 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
     }
     for (const { g, row } of found) decide(row, g, Math.max(row.statusUs, g.statusUs))
     const isAutomatic = new Map(found.map(({ g, row }) => [g, g.automatic && automatic.has(row.id)]))
-    for (const { g, row } of found) if (!g.automatic) automatic.delete(row.id)
+    for (const { g, row } of found) claim(g, row)
     return result(found.map(({ g, row }) => shown(row, g.i, isAutomatic.get(g)!)))
+  }
+
+  function claim(g: Given, row: SessionRow): void {
+    if (!g.automatic && automatic.delete(row.id)) onClaim()
   }
 
   /** What the hub has made up may come to start there beside another session. */
@@ -235,7 +251,10 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
     }
     const isLater = g.statusUs > row.statusUs
     row.endedMs = g.status === 'ended' && isLater ? g.endedMs : null
-    if (isLater) row.status = g.status
+    if (isLater) {
+      row.status = g.status
+      row.isUnheard = isOrphan
+    }
     row.statusUs = statusUs
   }
 
@@ -315,6 +334,7 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
       userId,
       keyHash,
       isActive: isActive && users.get(userId)!.isActive,
+      isGone: !isActive,
       name: `device ${id}`,
       color: 'blue',
       platform: 'android',
@@ -401,7 +421,7 @@ export function createTables(onInsert: (device: DeviceTable, row: PointRow) => v
 
 const SOURCES = ['gps', 'network', 'fused', 'manual']
 
-interface Given extends Omit<SessionRow, 'id' | 'starts'> {
+interface Given extends Omit<SessionRow, 'id' | 'starts' | 'isUnheard'> {
   i: number
   id: number
   automatic: boolean

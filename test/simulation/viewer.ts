@@ -14,12 +14,16 @@ export interface ViewerOptions {
   token: string
   /** `userIds` and `deviceIds` of its SUB. */
   wants: [number[] | null, number[] | null]
+  /** Whether its user would get in. */
+  mayEnter: () => boolean
   clock: Clock
   chance: Chance
   sometimes: Sometimes
   client: number
   connect: (client: Client) => Link
 }
+
+const USER_LOOKS_MS = 3_000
 
 export type VirtualViewer = ReturnType<typeof createViewer>
 
@@ -96,6 +100,12 @@ export function createViewer(options: ViewerOptions) {
       case t.BACKFILLED:
         sometimes.note('BACKFILLED heard')
         break
+      case t.DEVICE:
+        sometimes.note('DEVICE heard')
+        break
+      case t.GONE:
+        sometimes.note('GONE heard')
+        break
       case t.PRESENCE:
         sometimes.note('presence heard')
         break
@@ -127,14 +137,23 @@ export function createViewer(options: ViewerOptions) {
     isWelcome = false
     clock.cancel(resyncing)
     resyncing = undefined
+    if (isOff) return
     if (code === 4503) {
       isRefused = true
-      return
+      return askUser()
     }
-    if (isOff) return
     attempts += 1
     const delayMs = (code === 1013 ? 5_000 : 0) + chance.next() * Math.min(60_000, 500 * 2 ** attempts)
     retry = clock.at(delayMs, 'viewer reconnects', options.client, connect)
+  }
+
+  /** Who is refused tries again when there is a reason to. */
+  function askUser(): void {
+    retry = clock.at(USER_LOOKS_MS, 'user looks', options.client, () => {
+      if (!options.mayEnter()) return askUser()
+      isRefused = false
+      connect()
+    })
   }
 
   /** Its user connects it now. */

@@ -8,6 +8,7 @@ import type { Fail } from './deviceWitness.ts'
 import type { Hub } from './hub.ts'
 import type { Link, Seat } from './network.ts'
 import { createPicture, type Picture } from './picture.ts'
+import type { Sometimes } from './sometimes.ts'
 import { AHEAD_MS, type DeviceTable, type Tables } from './tables.ts'
 import { type Frame, shownOf } from './wire.ts'
 
@@ -19,16 +20,24 @@ interface Watch {
   /** A frame did not fit: until the next complete snapshot it is known to be wrong. */
   isLossy: boolean
   isWelcome: boolean
+  role: string | null
   isEnded: boolean
 }
 
 export type ViewerWitness = ReturnType<typeof createViewerWitness>
 
-export function createViewerWitness(
-  hasContent: (deviceId: number, atMs: number, lat: number) => boolean,
-  tables: Tables,
-  fail: Fail,
-) {
+export interface ViewerWitnessOptions {
+  hasContent: (deviceId: number, atMs: number, lat: number) => boolean
+  tables: Tables
+  sometimes: Sometimes
+  fail: Fail
+  /** Whether the hub must know by now that it is withdrawn. */
+  isOverdue: (what: string) => boolean
+  hubNow: () => number
+}
+
+export function createViewerWitness(options: ViewerWitnessOptions) {
+  const { hasContent, tables, sometimes, fail, isOverdue, hubNow } = options
   const watches = new Map<number, Watch>()
   const goneDevices = new Set<number>()
   return {
@@ -37,6 +46,7 @@ export function createViewerWitness(
     asked,
     lost,
     onSend,
+    onEnd,
     onPublish,
     check,
     deviceGone: (id: number) => void goneDevices.add(id),
@@ -51,6 +61,7 @@ export function createViewerWitness(
       token,
       isLossy: false,
       isWelcome: false,
+      role: null,
       isEnded: false,
     })
   }
@@ -77,10 +88,15 @@ export function createViewerWitness(
     const watch = watches.get(number)!
     const { picture, token } = watch
     if (frame[0] === t.SNAP && frame[1] === 0) watch.isLossy = false
-    if (frame[0] === t.WELCOME) watch.isWelcome = true
+    if (frame[0] === t.WELCOME) {
+      watch.isWelcome = true
+      watch.role = frame[2] as string
+    }
     if (watch.isEnded && frame[0] >= t.SNAP && frame[0] < t.GONE) {
       fail(`${token}: a frame of type ${frame[0]} after its end`)
     }
+    if (frame[0] === t.DEVICE && goneDevices.has(frame[1] as number))
+      fail(`${token}: DEVICE of device ${frame[1]}, which is withdrawn`)
     if (frame[0] === t.SNAP) {
       for (const fields of frame[3] as unknown[][]) {
         const { deviceId } = shownOf(fields)
@@ -93,6 +109,10 @@ export function createViewerWitness(
       fail(`${token}: a live frame before the last part of its snapshot`)
     }
     const oddity = picture.apply(frame)
+    if (oddity === 'part of no snapshot') {
+      if (!watch.isLossy) fail(`${token}: part ${frame[1]} of a snapshot follows another`)
+      return
+    }
     // What the database refuses was live, and is forgotten with its device; and so is what came first when it was ahead
     // of the clock, and again when it was not: to the database it is not the newest.
     const mayBeOlder = oddity === 'older point' && isForgotten(deviceOf(frame)!)
@@ -124,10 +144,28 @@ export function createViewerWitness(
     }
     if (frame[0] !== t.LIVE) return
     for (const [dtMs, lat] of frame[6] as [number, number][]) {
-      if (!hasContent(deviceId, (frame[5] as number) + dtMs, lat)) {
-        fail(`device ${deviceId}: a live point that nobody sent`)
-      }
+      const atMs = (frame[5] as number) + dtMs
+      if (!hasContent(deviceId, atMs, lat)) fail(`device ${deviceId}: a live point that nobody sent`)
+      if (atMs > hubNow() + AHEAD_MS) fail(`device ${deviceId}: a live point ahead of the clock of the hub`)
     }
+  }
+
+  function onEnd(number: number, code: number): void {
+    const { token, role } = watches.get(number)!
+    if (code === 4402) sometimes.note('viewer closed for being slow')
+    if (code !== 4503 || role === null) return
+    if (role === 'share') sometimes.note('share ended')
+    if (role === 'admin') sometimes.note('admin demoted')
+    if (role === 'user' && token !== 'user 9') sometimes.note('user deactivated')
+  }
+
+  function judgeRight({ token, role }: Watch): void {
+    const owner = tables.users.get(
+      role === 'share' ? tables.shares.get(1)!.userId : Number(token.split(' ')[1]),
+    )
+    // A user who was an admin may come again, as what it is now.
+    if ((role !== 'user' && isOverdue(token)) || isOverdue(`active ${owner!.id}`))
+      fail(`${token}: connected long after its right was withdrawn`)
   }
 
   /** After each step: whoever is live has heard everything there was to hear. */
@@ -137,6 +175,7 @@ export function createViewerWitness(
         if (watch.seat !== null) watches.delete(number)
         continue
       }
+      if (watch.isWelcome) judgeRight(watch)
       if (watch.isLossy || !watch.seat?.isLive()) continue
       if (!watch.picture.isComplete) fail(`${watch.token}: live without a snapshot`)
       for (const [id, view] of watch.picture.views) {

@@ -8,7 +8,7 @@ import { type Chance, createChance } from '../rig/chance.ts'
 import { type Clock, createClock, settled, takeOverTimers } from './clock.ts'
 import { createDevice, type VirtualDevice } from './device.ts'
 import { createDeviceWitness } from './deviceWitness.ts'
-import { createHub, type Hub } from './hub.ts'
+import { createHub, grantOf, type Hub } from './hub.ts'
 import { drawLimits } from './limits.ts'
 import { type Client, createLink, type Link, type Seat } from './network.ts'
 import type { Sometimes } from './sometimes.ts'
@@ -19,8 +19,10 @@ import { createViewerWitness } from './viewerWitness.ts'
 
 const START_MS = Date.UTC(2026, 0, 1)
 const SECOND_MS = 1_000
-const RIGHTS_EVERY_S = 3
-const SWEEP_EVERY_S = 30
+const RIGHTS_EVERY_S = 1
+const SWEEP_EVERY_S = 4
+/** V6. */
+const RIGHTS_WITHIN_MS = 2_000
 const OWNERS = [1, 2]
 const ADMIN = 9
 const SUB_TYPE = 16
@@ -30,6 +32,7 @@ const RARE = {
   clock: 'HELLO refused for a clock that is behind',
   credit: 'no credit left',
   suspect: 'device suspected',
+  sweep: 'sweep finds the store away',
 } as const
 
 /** Jobs that start nothing a promise could have to do with. */
@@ -62,16 +65,31 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
   let hub: Hub | null = null
   const links = new Set<Link>()
   const deviceOffsets = new Map<number, number>()
-  const tables = createTables((device, row) => deviceWitness.onInsert(device, row))
+  /** The one that each device has been given last. */
+  const keys = new Map<number, string>()
+  const tables = createTables({
+    onInsert: (device, row) => deviceWitness.onInsert(device, row),
+    onClaim: () => sometimes.note('session claimed'),
+  })
   const store = createStore(clock, chance.fork('store'), tables, sometimes)
-  const deviceWitness = createDeviceWitness(limits, tables, sometimes, fail)
-  const viewerWitness = createViewerWitness(deviceWitness.hasContent, tables, fail)
+  const deviceWitness = createDeviceWitness({ limits, tables, sometimes, fail, isOverdue })
+  const viewerWitness = createViewerWitness({
+    hasContent: deviceWitness.hasContent,
+    tables,
+    sometimes,
+    fail,
+    isOverdue,
+    hubNow,
+  })
   const devices: VirtualDevice[] = []
   const viewers: VirtualViewer[] = []
   for (const id of [...OWNERS, ADMIN])
     tables.users.set(id, { id, role: id === ADMIN ? 'admin' : 'user', isActive: true })
   /** Withdrawn in this step: what it was to the hub is told first. */
   let goneUnheard: number[] = []
+  /** When the database came to say that something is withdrawn, by whatever it is. */
+  const withdrawnMs = new Map<string, number>()
+  let hubSinceMs = 0
 
   return {
     chance,
@@ -87,6 +105,10 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     viewerWitness,
     fail,
     populate,
+    /** `device 1`, `key <hash>`, `share 1`, `user 9`, `active 1`: no grant any more, or less of one. */
+    noteWithdrawn: (what: string) => withdrawnMs.set(what, withdrawnMs.get(what) ?? clock.nowMs),
+    noteRestored: (what: string) => void withdrawnMs.delete(what),
+    keys,
     startHub,
     killHub,
     stopHub,
@@ -115,6 +137,12 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     failure ??= new Violation(what)
   }
 
+  /** Whether a hub that looks every second must have found out, from a store that answers. */
+  function isOverdue(what: string): boolean {
+    const sinceMs = Math.max(withdrawnMs.get(what) ?? Number.POSITIVE_INFINITY, store.fineSinceMs, hubSinceMs)
+    return clock.nowMs > sinceMs + RIGHTS_WITHIN_MS
+  }
+
   function hubNow(): number {
     return clock.nowMs + hubOffsetMs
   }
@@ -126,10 +154,11 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
       const deviceKey = `alzy_${id}_${String(id).padEnd(43, 'k')}`
       const userId = OWNERS[id % 2]!
       const keyHash = keyHashOf(deviceKey)
+      keys.set(id, deviceKey)
       tables.devices.set(id, { id, userId, keyHash, isActive: true, points: new Map(), rejected: new Set() })
       // One key in two devices.
       const twins = devices.length < id && chance.yes(0.25) ? 2 : 1
-      for (let twin = 0; twin < twins; twin++) addDevice(id, deviceKey)
+      for (let twin = 0; twin < twins; twin++) addDevice(id)
     }
     tables.shares.set(1, { id: 1, userId: OWNERS[0]!, deviceIds: [2, 4], isEnded: false })
     const choices: [string, [number[] | null, number[] | null]][] = [
@@ -143,20 +172,29 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     for (const [token, wants] of choices) if (chance.yes(0.6)) addViewer(token, wants)
   }
 
-  function addDevice(deviceId: number, deviceKey: string): void {
+  function addDevice(deviceId: number): void {
     const index = devices.length
     clientNumber += 1
     deviceOffsets.set(index, 0)
     const device = createDevice({
       deviceId,
-      deviceKey,
+      deviceKey: () => keys.get(deviceId)!,
+      mayEnter: () => {
+        const { userId, isActive } = tables.devices.get(deviceId)!
+        return isActive && tables.users.get(userId)!.isActive
+      },
       clock,
       chance: chance.fork(`device ${index}`),
       sometimes,
       client: clientNumber,
       now: () => clock.nowMs + deviceOffsets.get(index)!,
       connect: (client) =>
-        connect('device', client, (link) => deviceWitness.opened(link, deviceId), deviceWitness),
+        connect(
+          'device',
+          client,
+          (link) => deviceWitness.opened(link, deviceId, keyHashOf(keys.get(deviceId)!)),
+          deviceWitness,
+        ),
       onSent: deviceWitness.onSent,
       onMisbehaviour: ({ number }) => deviceWitness.breaks(number),
     })
@@ -169,6 +207,7 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     const viewer = createViewer({
       token,
       wants,
+      mayEnter: () => grantOf(tables, token) !== null,
       clock,
       chance: chance.fork(`viewer ${clientNumber}`),
       sometimes,
@@ -177,9 +216,7 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
         connect('viewer', client, (link) => viewerWitness.opened(link, token), {
           onSend: viewerWitness.onSend,
           onLost: viewerWitness.lost,
-          onEnd: (_, code) => {
-            if (code === 4402) sometimes.note('viewer closed for being slow')
-          },
+          onEnd: viewerWitness.onEnd,
         }),
     })
     viewers.push(viewer)
@@ -223,6 +260,7 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
 
   function startHub(): void {
     deviceWitness.begin()
+    hubSinceMs = clock.nowMs
     // It reads everything anew.
     for (const { id, isActive } of tables.devices.values()) if (!isActive) viewerWitness.deviceGone(id)
     hub = createHub({
