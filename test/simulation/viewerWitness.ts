@@ -2,7 +2,10 @@
  * Stands beside the hub and sees every frame to every viewer at the moment it leaves: nothing is missing, doubled or out
  * of order (V1, V2, V3), and nothing comes of what was withdrawn (V6).
  */
-
+import type { Entry } from '../../src/core/backlog.ts'
+import { POINT_STRIDE } from '../../src/protocol/messages.ts'
+import type { DeviceLink } from '../../src/sockets/link.ts'
+import type { Stored } from '../../src/store/writer.ts'
 import * as t from '../rig/points.ts'
 import type { Fail } from './deviceWitness.ts'
 import type { Hub } from './hub.ts'
@@ -40,6 +43,11 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
   const { hasContent, tables, sometimes, fail, isOverdue, hubNow } = options
   const watches = new Map<number, Watch>()
   const goneDevices = new Set<number>()
+  /** Of each device, moments that went live since the last frame of it was offered to the writer. */
+  const shown = new Map<number, Set<number>>()
+  /** Moments of a frame that did not, and of frames that are stored and BACKFILLED has not said yet. */
+  const leftOut = new WeakMap<Entry<DeviceLink>, number[]>()
+  let unsaid: { deviceId: number; atMs: number }[] = []
   return {
     opened,
     seated,
@@ -48,6 +56,8 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
     onSend,
     onEnd,
     onPublish,
+    onOffer,
+    onStored,
     check,
     deviceGone: (id: number) => void goneDevices.add(id),
     tokenEnded,
@@ -136,6 +146,10 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
     if (goneDevices.has(deviceId))
       fail(`a frame of type ${frame[0]} of device ${deviceId}, which is withdrawn`)
     if (frame[0] === t.BACKFILLED) {
+      unsaid = unsaid.filter(
+        (one) =>
+          one.deviceId !== deviceId || one.atMs < (frame[4] as number) || one.atMs > (frame[5] as number),
+      )
       const { points, rejected } = tables.devices.get(deviceId)!
       for (const atMs of [frame[4] as number, frame[5] as number]) {
         if (!points.has(atMs) && !rejected.has(atMs))
@@ -143,10 +157,34 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
       }
     }
     if (frame[0] !== t.LIVE) return
+    const seen = shown.get(deviceId) ?? new Set<number>()
+    shown.set(deviceId, seen)
     for (const [dtMs, lat] of frame[6] as [number, number][]) {
       const atMs = (frame[5] as number) + dtMs
+      seen.add(atMs)
       if (!hasContent(deviceId, atMs, lat)) fail(`device ${deviceId}: a live point that nobody sent`)
       if (atMs > hubNow() + AHEAD_MS) fail(`device ${deviceId}: a live point ahead of the clock of the hub`)
+    }
+  }
+
+  /** What goes live of a frame has gone by now, where somebody watches. */
+  function onOffer(entry: Entry<DeviceLink>, isWatched: boolean): void {
+    const { device, kept } = entry
+    const seen = shown.get(device.id)
+    shown.delete(device.id)
+    if (!isWatched) return
+    const moments = Array.from({ length: kept.count }, (_, i) => kept.values[i * POINT_STRIDE]!)
+    leftOut.set(
+      entry,
+      // Of what is ahead of the clock nobody is told (D9).
+      moments.filter((atMs) => !seen?.has(atMs) && atMs <= entry.receivedMs + AHEAD_MS),
+    )
+  }
+
+  /** BACKFILLED follows in the same step. */
+  function onStored({ entries }: Stored<DeviceLink>): void {
+    for (const entry of entries) {
+      for (const atMs of leftOut.get(entry) ?? []) unsaid.push({ deviceId: entry.device.id, atMs })
     }
   }
 
@@ -170,6 +208,11 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
 
   /** After each step: whoever is live has heard everything there was to hear. */
   function check(hub: Hub): void {
+    for (const { deviceId, atMs } of unsaid) {
+      if (tables.devices.get(deviceId)!.isActive)
+        fail(`device ${deviceId}: ${atMs} was not shown live, and no BACKFILLED says that it is stored`)
+    }
+    unsaid = []
     for (const [number, watch] of watches) {
       if (!watch.link.isOpen) {
         if (watch.seat !== null) watches.delete(number)

@@ -268,8 +268,14 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
       store,
       links: () => links,
       watcher: {
-        onOffer: deviceWitness.onOffer,
-        onStored: deviceWitness.onStored,
+        onOffer: (entry) => {
+          deviceWitness.onOffer(entry)
+          viewerWitness.onOffer(entry, hub!.audience.isWatched(entry.device.userId, entry.device.id))
+        },
+        onStored: (batch) => {
+          deviceWitness.onStored(batch)
+          viewerWitness.onStored(batch)
+        },
         onPublish: viewerWitness.onPublish,
         onRare: (what) => sometimes.note(RARE[what]),
         onWithdrawn: (why, grant) => {
