@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import { decodeDeviceFrame, decodeViewerFrame } from '../../src/protocol/decode.ts'
+import { addFailed, addResult, NOTHING_STORED, ROWS_APART } from '../fault/result.ts'
 import { watchAllocations } from '../protocol/allocations.ts'
 import { BATCH_POINTS_MAX } from '../protocol/frames.ts'
 import { valueByOfficial } from '../protocol/reference.ts'
@@ -11,25 +12,34 @@ import { faultOfDevice, faultOfViewer, readOr, withoutFloat32 } from '../protoco
 import { createChance } from '../rig/chance.ts'
 import { createHostileFrames } from './frames.ts'
 
-const FRAMES = process.env.FAULT_LONG === '1' ? 10_000_000 : 1_000_000
+const IS_LONG = process.env.FAULT_LONG === '1'
+const FRAMES = IS_LONG ? 10_000_000 : 1_000_000
 const SEED = Number(process.env.FAULT_SEED)
 /** A slab that small frames share. */
 const DOUBLES_SPARE = 1_024
 
 test(`${FRAMES} hostile frames are read as the protocol says`, { timeout: FRAMES }, () => {
-  const next = createHostileFrames(createChance(SEED, 'decoder'), 'both')
-  const seen = { understood: 0, ignored: 0, malformed: 0 }
-  for (let i = 0; i < FRAMES; i++) {
-    const bytes = withoutFloat32(next())
-    const fault = faultOf(bytes, seen)
-    if (fault !== null) {
-      expect.fail(`seed ${SEED}, frame ${i}: ${fault}\n${Buffer.from(bytes).toString('hex')}`)
+  const line = { fault: ROWS_APART.decoder, isLong: IS_LONG }
+  let tries = 0
+  try {
+    const next = createHostileFrames(createChance(SEED, 'decoder'), 'both')
+    const seen = { understood: 0, ignored: 0, malformed: 0 }
+    for (; tries < FRAMES; tries++) {
+      const bytes = withoutFloat32(next())
+      const fault = faultOf(bytes, seen)
+      if (fault !== null) {
+        expect.fail(`seed ${SEED}, frame ${tries}: ${fault}\n${Buffer.from(bytes).toString('hex')}`)
+      }
     }
+    // Frames that are all refused, or all understood, would prove little.
+    for (const [verdict, count] of Object.entries(seen)) {
+      expect(count, verdict).toBeGreaterThan(FRAMES / (verdict === 'ignored' ? 10_000 : 20))
+    }
+  } catch (error) {
+    addFailed({ ...line, failed: `seed ${SEED}, after ${tries} frames` })
+    throw error
   }
-  // Frames that are all refused, or all understood, would prove little.
-  for (const [verdict, count] of Object.entries(seen)) {
-    expect(count, verdict).toBeGreaterThan(FRAMES / (verdict === 'ignored' ? 10_000 : 20))
-  }
+  addResult({ ...line, ...NOTHING_STORED, tries, seed: SEED })
 })
 
 interface Verdict {
