@@ -61,9 +61,9 @@ export async function openRawSocket(port: number) {
   const socket = net.connect(port, '127.0.0.1')
   socket.setNoDelay(true)
   let bytes = Buffer.alloc(0)
-  let status: number | null = null
+  const answers: number[] = []
   let code: number | null = null
-  let pongs = 0
+  let pong: string | null = null
   const messages: unknown[][] = []
   const looks = new Set<() => void>()
   let isEnded = false
@@ -93,14 +93,17 @@ export async function openRawSocket(port: number) {
     },
     /** Of the last response; null: none yet. */
     get status() {
-      return status
+      return answers.at(-1) ?? null
     },
+    /** The status of every response so far. */
+    answers: answers as readonly number[],
     /** Of a close frame; null: none yet. */
     get code() {
       return code
     },
-    get pongs() {
-      return pongs
+    /** What the last pong said; null: none yet. */
+    get pong() {
+      return pong
     },
   }
 
@@ -125,16 +128,18 @@ export async function openRawSocket(port: number) {
 
   /** True: there may be more. */
   function readOne(): boolean {
-    return status === 101 ? readFrame() : readHead()
+    return answers.at(-1) === 101 ? readFrame() : readHead()
   }
 
   function readHead(): boolean {
     const end = bytes.indexOf('\r\n\r\n')
     if (end < 0) return false
     const head = bytes.subarray(0, end).toString('latin1')
-    status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? Number.NaN)
-    const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0)
-    bytes = bytes.subarray(end + 4 + (status === 101 ? 0 : length))
+    const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? Number.NaN)
+    const length = status === 101 ? 0 : Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0)
+    if (bytes.length < end + 4 + length) return false
+    answers.push(status)
+    bytes = bytes.subarray(end + 4 + length)
     return bytes.length > 0
   }
 
@@ -149,7 +154,7 @@ export async function openRawSocket(port: number) {
     const payload = bytes.subarray(from, from + length)
     const opcode = bytes[0]! & 0x0f
     if (opcode === 2) messages.push(decode(payload) as unknown[])
-    if (opcode === 10) pongs += 1
+    if (opcode === 10) pong = payload.toString()
     if (opcode === 8) code = length < 2 ? 1005 : payload.readUInt16BE(0)
     bytes = bytes.subarray(from + length)
     return true

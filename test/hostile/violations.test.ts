@@ -1,12 +1,17 @@
 /** Each violation of HTTP, of WebSocket and of the way in, on a connection of its own; the hub serves others all the time. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { addFailed, addResult, NOTHING_STORED, ROWS_APART } from '../fault/result.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { quickestKind, type TestDatabase } from '../rig/kinds.ts'
 import { openRawSocket, type RawSocket, upgradeHead, wsFrame } from './rawSocket.ts'
-import { VIOLATIONS, type Violation } from './violations.ts'
+import { type Outcome, VIOLATIONS } from './violations.ts'
 
+const REQUEST = 'GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n'
+const REQUESTS = 50
+const TESTS = VIOLATIONS.length + 4
 let database: TestDatabase
 let hub: TestHub
+let passed = 0
 
 beforeAll(async () => {
   database = await quickestKind.create()
@@ -15,68 +20,86 @@ beforeAll(async () => {
 afterAll(async () => {
   await hub?.end()
   await database?.drop()
+  const line = { fault: ROWS_APART.violations, isLong: process.env.FAULT_LONG === '1' }
+  if (passed === TESTS) addResult({ ...line, ...NOTHING_STORED, tries: TESTS - 1, seed: null })
+  else addFailed({ ...line, failed: `${TESTS - passed} of ${TESTS}` })
 })
 
 // Together: some end only by a deadline of the server.
 test.concurrent.each(VIOLATIONS)('$name', async (violation) => {
-  const socket = await openRawSocket(hub.port)
-  try {
-    expect(await outcomeOf(socket, violation)).toEqual(violation.outcome)
-  } finally {
-    socket.destroy()
-  }
+  await withSocket(async (socket) => {
+    socket.write(violation.head ?? upgradeHead('/v1/device', { subprotocol: 'alzy.device.v1' }))
+    if (violation.frames === undefined) await checkHead(socket, violation.outcome)
+    else await checkFrames(socket, violation.frames, violation.outcome)
+  })
 })
 
-test.concurrent('a second request behind one that waits, and bytes behind a request, harm nobody', async () => {
-  const request = 'GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n'
-  const pipelined = await openRawSocket(hub.port)
-  pipelined.write(request.repeat(50))
-  await pipelined.wait(() => pipelined.status === 200, 'an answer')
-  pipelined.destroy()
-  const eager = await openRawSocket(hub.port)
-  eager.write(upgradeHead('/v1/device', { subprotocol: 'alzy.device.v1' }) + request)
-  await eager.wait(() => eager.status !== null, 'an answer')
-  eager.destroy()
+test.concurrent(`${REQUESTS} requests at once are answered, each of them`, async () => {
+  await withSocket(async (socket) => {
+    socket.write(REQUEST.repeat(REQUESTS))
+    const isAnswered = () => socket.answers.length === REQUESTS
+    expect(await socket.wait(isAnswered, `${REQUESTS} answers`), String(socket.answers)).toBe(true)
+    expect(new Set(socket.answers)).toEqual(new Set([200]))
+  })
+})
+
+test.concurrent('bytes behind a request for an upgrade are lost, and HELLO is waited for in vain', async () => {
+  await withSocket(async (socket) => {
+    socket.write(upgradeHead('/v1/device', { subprotocol: 'alzy.device.v1' }) + REQUEST)
+    expect(await socket.wait(() => socket.isEnded, 'the end')).toBe(true)
+    expect([socket.answers, socket.code]).toEqual([[101], 4408])
+  })
 })
 
 test.concurrent('a head that never ends is ended by the hub', async () => {
-  const socket = await openRawSocket(hub.port)
-  socket.write('GET /v1/device HTTP/1.1\r\n')
-  const drip = setInterval(() => socket.write('X: x\r\n'), 500)
-  try {
-    await socket.wait(() => socket.isEnded, 'the end', 40_000)
-  } finally {
-    clearInterval(drip)
-  }
-  expect(socket.isEnded).toBe(true)
+  await withSocket(async (socket) => {
+    socket.write('GET /v1/device HTTP/1.1\r\n')
+    const drip = setInterval(() => socket.write('X: x\r\n'), 500)
+    try {
+      expect(await socket.wait(() => socket.isEnded, 'the end', 40_000)).toBe(true)
+      expect(socket.answers).toEqual([])
+    } finally {
+      clearInterval(drip)
+    }
+  })
 })
 
 test('after all of that the hub has no fault to report', async () => {
   expect(hub.process.exitCode).toBeNull()
   expect(await hub.metric('alzy_handler_faults_total')).toBe(0)
+  passed += 1
 })
 
-async function outcomeOf(
-  socket: RawSocket,
-  { head, frames, outcome }: Violation,
-): Promise<Violation['outcome']> {
-  socket.write(head ?? upgradeHead('/v1/device', { subprotocol: 'alzy.device.v1' }))
-  const isAnswered = await socket.wait(() => socket.status !== null, 'an answer or the end')
-  if (head !== undefined) {
-    if (outcome === 'end') {
-      // Some are told why; none is served.
-      expect(socket.status ?? 400).toBeGreaterThanOrEqual(400)
-      return 'end'
-    }
-    return isAnswered ? { status: socket.status! } : 'end'
+async function withSocket(run: (socket: RawSocket) => Promise<void>): Promise<void> {
+  const socket = await openRawSocket(hub.port)
+  try {
+    await run(socket)
+  } finally {
+    socket.destroy()
   }
+  passed += 1
+}
+
+async function checkHead(socket: RawSocket, outcome: Outcome): Promise<void> {
+  if (typeof outcome === 'object' && 'end' in outcome) {
+    expect(await socket.wait(() => socket.isEnded, 'the end')).toBe(true)
+    expect(outcome.end).toContain(socket.status)
+    expect(socket.answers.length).toBeLessThan(2)
+    return
+  }
+  expect(await socket.wait(() => socket.status !== null, 'an answer')).toBe(true)
+  expect({ status: socket.status }).toEqual(outcome)
+}
+
+async function checkFrames(socket: RawSocket, frames: Uint8Array, outcome: Outcome): Promise<void> {
+  expect(await socket.wait(() => socket.status !== null, 'an answer')).toBe(true)
   expect(socket.status).toBe(101)
-  socket.write(frames!)
+  socket.write(frames)
   if (outcome === 'lives') {
-    const pongs = socket.pongs
     socket.write(wsFrame('still there', { opcode: 9 }))
-    return (await socket.wait(() => socket.pongs > pongs, 'a pong')) ? 'lives' : 'end'
+    expect(await socket.wait(() => socket.pong === 'still there', 'its pong')).toBe(true)
+    return
   }
-  await socket.wait(() => socket.code !== null, 'a close')
-  return { close: socket.code ?? 'none' }
+  expect(await socket.wait(() => socket.isEnded, 'the end')).toBe(true)
+  expect({ close: socket.code ?? 'none' }).toEqual(outcome)
 }

@@ -1,16 +1,16 @@
 /**
- * What nobody may send on a TCP connection to a hub, and what has to happen outcome: the status of an HTTP answer, the code
- * of a close frame, or just the end of the connection.
+ * What nobody may send on a TCP connection to a hub, and what comes of it: the status of an HTTP answer, the code of a close
+ * frame, or just the end of the connection.
  */
 import { upgradeHead, wsFrame } from './rawSocket.ts'
 
 export type Outcome =
-  /** An HTTP answer. */
+  /** An answer over HTTP, of which the connection may well be used further. */
   | { status: number }
-  /** The connection ends after an upgrade: with this close code, or `none`. */
+  /** It ends, after one of these answers; null: without one. */
+  | { end: readonly (number | null)[] }
+  /** It ends after an upgrade: with this close code, or `none`. */
   | { close: number | 'none' }
-  /** It ends without an HTTP answer, or with a refusal. */
-  | 'end'
   /** Nothing happens: a ping is answered. */
   | 'lives'
 
@@ -33,6 +33,13 @@ const OPTIONAL = Uint8Array.of(0x91, 0x70)
 const closeFrame = (code: number, text = '') =>
   wsFrame(join(Uint8Array.of(code >> 8, code & 255), Buffer.from(text)), { opcode: 8 })
 
+/** uWebSockets.js says what it does not understand of HTTP itself, and ends the connection. */
+const BAD: Outcome = { end: [400] }
+const UNKNOWN_VERSION: Outcome = { end: [505] }
+/** The answer is lost where the connection is reset because more was still coming. */
+const TOO_LARGE: Outcome = { end: [431, null] }
+/** It says nothing to these: the connection ends when it has been idle for too long. */
+const UNANSWERED: Outcome = { end: [null] }
 /** Before anything else is understood, HELLO has to come: a whole message that is not it is 4500. */
 const NOT_HELLO: Outcome = { close: 4500 }
 /** uWebSockets.js takes every frame for a masked one, so this one never ends: see the deadline of HELLO. */
@@ -60,7 +67,7 @@ export const VIOLATIONS: readonly Violation[] = [
     outcome: { status: 400 },
   },
   {
-    name: 'a thousand subprotocols',
+    name: '300 subprotocols',
     head: upgradeHead(DEVICE, { subprotocol: Array(300).fill('x').join(',') }),
     outcome: { status: 400 },
   },
@@ -84,27 +91,39 @@ export const VIOLATIONS: readonly Violation[] = [
     head: upgradeHead(DEVICE, { ...offer, method: 'BREW' }),
     outcome: { status: 426 },
   },
-  { name: 'HTTP/1.0', head: upgradeHead(DEVICE, { ...offer, version: 'HTTP/1.0' }), outcome: 'end' },
-  { name: 'HTTP/2.0', head: upgradeHead(DEVICE, { ...offer, version: 'HTTP/2.0' }), outcome: 'end' },
-  { name: 'no version of HTTP', head: `GET ${DEVICE}\r\n\r\n`, outcome: 'end' },
-  { name: 'no Host', head: header('Host', null), outcome: 'end' },
+  {
+    name: 'HTTP/1.0',
+    head: upgradeHead(DEVICE, { ...offer, version: 'HTTP/1.0' }),
+    outcome: UNKNOWN_VERSION,
+  },
+  {
+    name: 'HTTP/2.0',
+    head: upgradeHead(DEVICE, { ...offer, version: 'HTTP/2.0' }),
+    outcome: UNKNOWN_VERSION,
+  },
+  { name: 'no version of HTTP', head: `GET ${DEVICE}\r\n\r\n`, outcome: UNKNOWN_VERSION },
+  { name: 'no Host', head: header('Host', null), outcome: BAD },
   { name: 'an unknown path', head: upgradeHead('/v1/nowhere', offer), outcome: { status: 404 } },
   { name: 'a path above', head: upgradeHead('/v1/device/../../etc', offer), outcome: { status: 404 } },
-  { name: 'a head of 1 MB', head: header('X-Long', 'x'.repeat(1_000_000)), outcome: 'end' },
+  { name: 'a head of 1 MB', head: header('X-Long', 'x'.repeat(1_000_000)), outcome: TOO_LARGE },
   {
     name: 'a head with 300 lines',
     head: upgradeHead(DEVICE, {
       ...offer,
       headers: Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`X-${i}`, 'x'])),
     }),
-    outcome: 'end',
+    outcome: UNANSWERED,
   },
-  { name: 'a header without a colon', head: `GET ${DEVICE} HTTP/1.1\r\nHost hub\r\n\r\n`, outcome: 'end' },
-  { name: 'a zero in a header', head: header('X-Zero', 'a\0b'), outcome: 'end' },
+  {
+    name: 'a header without a colon',
+    head: `GET ${DEVICE} HTTP/1.1\r\nHost hub\r\n\r\n`,
+    outcome: UNANSWERED,
+  },
+  { name: 'a zero in a header', head: header('X-Zero', 'a\0b'), outcome: UNANSWERED },
   {
     name: 'bytes that are no HTTP',
     head: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n',
-    outcome: 'end',
+    outcome: UNKNOWN_VERSION,
   },
   {
     name: 'an old WebSocket',
@@ -130,12 +149,12 @@ export const VIOLATIONS: readonly Violation[] = [
   {
     name: 'two lengths of one body',
     head: `POST /v1/pair HTTP/1.1\r\nHost: hub\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n`,
-    outcome: 'end',
+    outcome: BAD,
   },
   {
     name: 'a length that is no number',
     head: `POST /v1/pair HTTP/1.1\r\nHost: hub\r\nContent-Length: x\r\n\r\n`,
-    outcome: 'end',
+    outcome: BAD,
   },
 
   // Frames
