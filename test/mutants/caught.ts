@@ -1,14 +1,14 @@
 /**
  * Whether the suite notices what it is there for: each mutant is built into a copy of the tree, and one of its tests has
- * to fail. Without a mutant all of them pass, or that would prove nothing. What each was caught by is written down, since
- * a machine that is too busy fails tests as well.
+ * to fail as the mutant says, since a machine that is too busy fails tests as well, and so does a file that is broken.
+ * Without a mutant all of them pass, or that would prove nothing.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { MUTANTS, type Mutant } from './mutants.ts'
 import { plant } from './patch.ts'
 
@@ -26,11 +26,13 @@ afterAll(() => rmSync(copy, { recursive: true, force: true }))
 test.each(MUTANTS)('$breaks', (mutant) => {
   const remove = plant(copy, mutant)
   try {
-    const built = npx('node_modules/typescript/bin/tsc', ['-p', 'src'])
-    expect(built.stdout, 'a mutant that does not build counts for nothing').toBe('')
-    expect(built.status).toBe(0)
-    const { failed } = testsOf([mutant])
+    build()
+    const { failed } = testsOf(mutant.tests, [mutant])
     expect(failed, `it survives ${mutant.tests.join(', ')}`).not.toEqual([])
+    expect(
+      failed.filter((one) => mutant.by.test(one)),
+      `not by ${mutant.by} but by ${failed}`,
+    ).not.toEqual([])
     process.stdout.write(`caught: ${mutant.breaks}\n  by ${failed.join('\n  by ')}\n`)
   } finally {
     remove()
@@ -38,27 +40,37 @@ test.each(MUTANTS)('$breaks', (mutant) => {
 })
 
 // Last, so that the copy is built as it was.
-test('without a mutant the same tests pass', () => {
-  expect(npx('node_modules/typescript/bin/tsc', ['-p', 'src']).status).toBe(0)
-  const whole = MUTANTS.filter(({ named }) => named === undefined)
-  expect(testsOf(whole).failed).toEqual([])
-  const parts = MUTANTS.filter(({ named }) => named !== undefined)
-  const { failed, passed } = testsOf(parts)
-  expect(failed).toEqual([])
-  for (const { breaks, named } of parts) {
-    expect(passed.filter((name) => new RegExp(named!).test(name)).length, breaks).toBeGreaterThan(0)
-  }
+describe('without a mutant', () => {
+  beforeAll(build)
+
+  test.each([...new Set(MUTANTS.flatMap(({ tests }) => tests))])('%s passes', (file) => {
+    const mutants = MUTANTS.filter(({ tests }) => tests.includes(file))
+    const { failed, passed } = testsOf([file], mutants)
+    expect(failed).toEqual([])
+    for (const { breaks, named } of mutants) {
+      expect(passed.filter((name) => new RegExp(named ?? '').test(name)).length, breaks).toBeGreaterThan(0)
+    }
+  })
 })
 
-/** The full names of the tests of these mutants; of what failed, a file as a whole among it, with the reason. */
-function testsOf(mutants: readonly Mutant[]): { failed: string[]; passed: string[] } {
-  const files = [...new Set(mutants.flatMap(({ tests }) => tests.map((file) => `test/${file}`)))]
+function build(): void {
+  const built = npx('node_modules/typescript/bin/tsc', ['-p', 'src'])
+  expect(built.stdout, 'what does not build counts for nothing').toBe('')
+  expect(built.status).toBe(0)
+}
+
+/** The full names of the tests of these mutants in `files`; of what failed, a file as a whole among it, with the reason. */
+function testsOf(
+  files: readonly string[],
+  mutants: readonly Mutant[],
+): { failed: string[]; passed: string[] } {
   const isAll = mutants.some(({ named }) => named === undefined)
   const named = isAll ? [] : ['-t', mutants.map((mutant) => `(${mutant.named})`).join('|')]
+  const paths = files.map((file) => `test/${file}`)
   const report = path.join(copy, 'report.json')
   rmSync(report, { force: true })
   const config = ['--config', 'test/mutants/copy.config.ts', '--outputFile', report]
-  const ran = npx('node_modules/vitest/vitest.mjs', ['run', ...config, ...named, ...files])
+  const ran = npx('node_modules/vitest/vitest.mjs', ['run', ...config, ...named, ...paths])
   const { testResults } = JSON.parse(readReport(report, ran.stderr)) as Report
   const results = testResults.flatMap(({ assertionResults }) => assertionResults)
   const withStatus = (status: string) => results.filter((one) => one.status === status)
@@ -69,7 +81,7 @@ function testsOf(mutants: readonly Mutant[]): { failed: string[]; passed: string
     ...withStatus('failed').map((one) => `${one.fullName}: ${firstLine(one.failureMessages[0])}`),
     ...broken.map(({ name, message }) => `${name}: ${firstLine(message)}`),
   ]
-  // Of tests that run together the report may lack the one whose failure ended them all.
+  // Of tests that run together the report may lack the one whose failure ended them all: only some mutants say so.
   if (failed.length === 0 && ran.status !== 0) failed.push(`a run that ended with ${ran.status}`)
   return { passed: withStatus('passed').map((one) => one.fullName), failed }
 }

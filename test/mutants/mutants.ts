@@ -15,9 +15,14 @@ export interface Mutant {
   tests: readonly string[]
   /** Only tests whose full name matches. */
   named?: string
+  /** What it is caught by: the full name of a test and what that complains of, as `test name: message`. */
+  by: RegExp
 }
 
 const EACH_STORE = 'postgresql'
+
+/** Caught by a test that waits for what never comes, without a deadline but that of all tests: so vitest reports that. */
+const outlasted = (test: RegExp) => new RegExp(`${test.source}: Error: STACK_TRACE_ERROR$`)
 
 export const MUTANTS: readonly Mutant[] = [
   // What is acknowledged is stored
@@ -29,6 +34,7 @@ export const MUTANTS: readonly Mutant[] = [
       'void store(run, lane, entries); const stored = { entries, sessions: [], rows: 0, inserted: 0, refused: new Map<number, number>(), tookMs: 0 }',
     tests: ['store/writer.test.ts'],
     named: `${EACH_STORE}.*reports a batch when it is committed`,
+    by: /reports a batch when it is committed, and no earlier: AssertionError: expected .* to deeply equal \[\]/,
   },
   {
     breaks: 'a batch that was too slow three times counts as stored',
@@ -37,6 +43,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (fault === SLOW) return inserted',
     tests: ['simulation/simulation.test.ts'],
     named: 'seeds',
+    by: /seeds: .* device \d+: acknowledged \d+, which is not stored/,
   },
   {
     breaks: 'a refused row is told by the place of another',
@@ -45,6 +52,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (index < place) place += 1',
     tests: ['simulation/simulation.test.ts'],
     named: 'seeds',
+    by: /seeds: .* rejected with 5 for nothing/,
   },
   {
     breaks: 'a lost reply is taken for a commit',
@@ -52,6 +60,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'options.onRetry()',
     replace: "options.onRetry(); if (code !== '57014') return null",
     tests: ['store/cuts.test.ts'],
+    by: /is cut by a fin before the statement is sent: AssertionError: expected \[\] to have a length of 1/,
   },
   {
     breaks: 'a batch that nobody will end keeps its rows from being stored',
@@ -60,6 +69,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (codeOf(error) === LOCKED && options.timeoutMs === 0) await unlock(line)',
     tests: ['fault/cutDatabase.test.ts'],
     named: 'frozen behind a batch',
+    by: /frozen behind a batch.*: waited 120000 ms in vain until all that was recorded is acknowledged/,
   },
   {
     breaks: 'what is tried again is not the batch of before',
@@ -68,6 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace:
       'const first = batch.splice(0); inserted = await insertPoints(run, first.length > 0 ? first : pointParameters(rows.slice(1)))',
     tests: ['store/cuts.test.ts'],
+    by: /is cut by a fin before the statement is sent: AssertionError: expected .* to deeply equal/,
   },
   {
     breaks: 'points are stored as often as they come',
@@ -76,6 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: ['store/writer.test.ts'],
     named: `${EACH_STORE}.*stores a point once`,
+    by: /stores a point once, .*: AssertionError: expected .* to deeply equal \[\]/,
   },
   {
     breaks: 'the last content of a point stays, not the first',
@@ -85,6 +97,7 @@ export const MUTANTS: readonly Mutant[] = [
       'on conflict (device_id, recorded_at) do update set accuracy = excluded.accuracy, lat = excluded.lat',
     tests: ['store/writer.test.ts'],
     named: `${EACH_STORE}.*stores a point once`,
+    by: /stores a point once, .*: AssertionError: expected .* to match object \[ \{ rows: 5, inserted: 2 \} \]/,
   },
   {
     breaks: 'a poison row takes its whole batch with it',
@@ -93,6 +106,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (rows.length >= 1) {\n        refusals',
     tests: ['store/refusals.test.ts'],
     named: `${EACH_STORE}.*is rejected at its place`,
+    by: /is rejected at its place in the frame as sent, .*: Property failed/,
   },
   {
     breaks: 'sessions that the database has lost are not recognised',
@@ -101,6 +115,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (fault !== UNIQUE || isRecreated)',
     tests: ['store/lostRows.test.ts'],
     named: `${EACH_STORE}.*creates them again for the points`,
+    by: /creates them again for the points that belong to them: AssertionError: expected .* to deeply equal \[\]/,
   },
   {
     breaks: 'the watchdog never fires',
@@ -109,6 +124,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '}, 2 ** 31 - 1)',
     tests: ['store/cuts.test.ts'],
     named: 'frozen',
+    by: outlasted(/is frozen before the statement is sent/),
   },
   {
     breaks: 'a read-only database is our own fault',
@@ -116,6 +132,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: '/^(08|25006|28|3D|40|53|55|57|58)/',
     replace: '/^(08|28|3D|40|53|55|57|58)/',
     tests: ['core/blame.test.ts'],
+    by: /25006: .*: AssertionError: expected 'us' to be 'database'/,
   },
   {
     breaks: 'what changes while a session is written is never written',
@@ -124,6 +141,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'session.storedRevision = session.revision',
     tests: ['core/sessions.test.ts'],
     named: 'does not hide what changed',
+    by: /does not hide what changed while it was writing: AssertionError: expected \[ 'paused', false \]/,
   },
   {
     breaks: 'the end of a session is lost when it was written before its last points',
@@ -131,6 +149,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (session.endedMs > stored.endedMs!) session.revision += 1',
     replace: 'if (session.endedMs < stored.endedMs!) session.revision += 1',
     tests: ['core/sessions.test.ts'],
+    by: /where points had moved an end that only the store knew: AssertionError: expected false to be true/,
   },
   {
     breaks: 'an older op decides the status of a session',
@@ -139,6 +158,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (session.status === 'ended') return",
     tests: ['core/sessions.test.ts'],
     named: 'greatest moment',
+    by: /is that of the greatest moment, .*: AssertionError: expected 'paused' to be 'active'/,
   },
   {
     breaks: 'dead letters have no bound',
@@ -147,6 +167,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'ranked.place > $2::int + 1',
     tests: ['store/refusals.test.ts'],
     named: `${EACH_STORE}.*becomes a dead letter`,
+    by: /becomes a dead letter .*: AssertionError: expected .* to have a length of 5 but got 6/,
   },
   {
     breaks: 'sockets are closed before what they sent is stored',
@@ -155,6 +176,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace:
       'devices.closeAll(CLOSE.restart); const isFlushed = (await writer?.stop(limits.shutdownMs)) ?? true',
     tests: ['hub/pause.test.ts'],
+    by: /what it took is acknowledged before the close: Error: ACK of 1 did not come before the close with 1012/,
   },
 
   // Windows and order
@@ -164,6 +186,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (window.sent + cost > window.granted)',
     replace: 'if (window.sent + cost > window.granted + 1)',
     tests: ['core/credit.test.ts'],
+    by: /of a refused frame may come again, .*: AssertionError: expected 'kept' to be 'limit'/,
   },
   {
     breaks: 'credit is given twice',
@@ -171,6 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'window.granted = Math.max(window.granted, window.settled + points)',
     replace: 'window.granted += points',
     tests: ['core/credit.test.ts'],
+    by: /is open again for what has been acknowledged: AssertionError: expected 140 to be 100/,
   },
   {
     breaks: 'credit of a closed connection is never free again',
@@ -178,6 +202,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'window.granted = window.sent\n',
     replace: 'window.granted += 0\n',
     tests: ['core/credit.test.ts'],
+    by: /leaves nothing held once what it sent is settled: AssertionError: expected \[ 100, \+0 \]/,
   },
   {
     breaks: 'the same seq may come again',
@@ -185,6 +210,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (seq <= window.lastSeq)',
     replace: 'if (seq < window.lastSeq)',
     tests: ['core/credit.test.ts'],
+    by: /that was 5 and now is 5 is refused: AssertionError: expected 'kept' to be 'sequence'/,
   },
   {
     breaks: 'a rejected point keeps its frame from being acknowledged',
@@ -193,6 +219,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (rejected.length > 0) return; grantMore(window)',
     tests: ['hub/device.test.ts'],
     named: 'postgresql.*has its bad points rejected',
+    by: /has its bad points rejected .*: ACK of \d+ did not come within 30000 ms/,
   },
   {
     breaks: 'a start that its device has named moves',
@@ -201,6 +228,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: ['store/automaticSessions.test.ts'],
     named: `${EACH_STORE}.*keeps the start that its device has named`,
+    by: /keeps the start that its device has named when .*: AssertionError: expected .* to match object/,
   },
   {
     breaks: 'the device that is suspected stays in the lane of the others',
@@ -208,6 +236,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'suspects.has(device.id) ? SIDE_LANE : 1 + (device.id % lanes)',
     replace: '1 + (device.id % lanes)',
     tests: ['core/backlog.test.ts'],
+    by: /goes to the side lane, .*: AssertionError: expected \[\] to deeply equal \[ 5 \]/,
   },
   {
     breaks: 'no PAUSE when a frame has waited too long',
@@ -215,6 +244,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: '<= lateMs) pause(link)',
     replace: '<= Number.NEGATIVE_INFINITY * lateMs) pause(link)',
     tests: ['hub/pause.test.ts'],
+    by: /makes the hub say PAUSE, .*: a frame of type 67 did not come within 30000 ms/,
   },
   {
     breaks: 'the socket that is replaced stays open',
@@ -223,6 +253,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'void older',
     tests: ['hub/device.test.ts'],
     named: 'postgresql.*connects twice',
+    by: outlasted(/connects twice keeps the newer socket; .*/),
   },
   {
     breaks: 'BYE closes before the last ACK',
@@ -231,6 +262,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (unsettledPoints(link.window!) >= 0) return link.peer.end(CLOSE.normal)',
     tests: ['hub/device.test.ts'],
     named: 'postgresql.*last ACK after BYE',
+    by: /gets its last ACK after BYE, .*: AssertionError: expected false to be true/,
   },
   {
     breaks: 'whoever never says HELLO stays',
@@ -239,6 +271,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (!entry.isDone && dueMs < 0) expire(entry)',
     tests: ['hub/device.test.ts'],
     named: 'postgresql.*never says HELLO',
+    by: outlasted(/never says HELLO is closed with 4408, .*/),
   },
   {
     breaks: 'the hub never pings',
@@ -246,6 +279,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'sendPingsAutomatically: true',
     replace: 'sendPingsAutomatically: false',
     tests: ['hub/heartbeat.test.ts'],
+    by: /are pinged, and stay when they answer: Error: waited 24000 ms in vain until a ping of the hub/,
   },
 
   // Live
@@ -256,6 +290,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'device.epoch = Math.max(nowMs, device.epoch)',
     tests: ['core/device.test.ts'],
     named: 'the count of live frames',
+    by: /also while the clock stands still: AssertionError: expected \d+ to be \d+/,
   },
   {
     breaks: 'the count goes on in a new epoch',
@@ -264,6 +299,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'device.n += 0',
     tests: ['core/device.test.ts'],
     named: 'the count of live frames',
+    by: /begins at 1 with every epoch and grows by one: AssertionError: expected .* to deeply equal/,
   },
   {
     breaks: 'a point from the future is the newest',
@@ -272,6 +308,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (recordedMs > nowMs + LIVE_AHEAD_MS_MAX * 1000) continue',
     tests: ['core/device.test.ts'],
     named: 'what goes live',
+    by: /is at most 60 s ahead, .*: AssertionError: expected \[ 1749999660001 \]/,
   },
   {
     breaks: 'BACKFILLED before the commit',
@@ -281,6 +318,7 @@ export const MUTANTS: readonly Mutant[] = [
       'if (kept.leftOut !== null) { options.publish(device, encodeBackfilled(nextPosition(device), kept.leftOut.fromMs, kept.leftOut.toMs)); kept.leftOut = null }',
     also: { search: '  encodeAck,\n', replace: '  encodeAck, encodeBackfilled,\n' },
     tests: ['hub/pause.test.ts'],
+    by: /makes the hub say PAUSE, and BACKFILLED and ACK only after the commit: AssertionError: expected \[ \[ 88, .* to deeply equal \[\]/,
   },
   {
     breaks: 'live frames before the snapshot',
@@ -289,6 +327,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'audience.enter(viewer); audience.goLive(viewer)',
     tests: ['hub/viewer.test.ts'],
     named: 'postgresql.*(from a snapshot on|larger than a part)',
+    by: /from a snapshot on, while devices write: AssertionError: live points are newer than everything before/,
   },
   {
     breaks: 'whoever has left a subscription is still published to',
@@ -296,6 +335,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (circle.live.delete(listener)) listener.peer.leave(circle.name)',
     replace: 'circle.live.delete(listener)',
     tests: ['hub/subscription.test.ts'],
+    by: /hears no more of the others, .*: AssertionError: expected \[ 2, 2, 1, 1 \] to deeply equal \[ 2, 1, 1 \]/,
   },
   {
     breaks: 'a TICK is never late',
@@ -303,6 +343,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return waitedMs > limits.seenLateMs ? 'late' : 'fine'",
     replace: "return 'fine'",
     tests: ['core/lane.test.ts'],
+    by: /is fine for 5 s, late after that, and lost after 30 s: AssertionError: expected/,
   },
   {
     breaks: 'a viewer that answers nothing is never closed',
@@ -310,6 +351,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (waitedMs > limits.seenTimeoutMs) return 'lost'",
     replace: '',
     tests: ['core/lane.test.ts'],
+    by: /is fine for 5 s, late after that, and lost after 30 s: AssertionError: expected/,
   },
   {
     breaks: 'a client takes a frame that it has for a new one',
@@ -318,6 +360,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '(epoch === held.epoch && n < held.n)) return null',
     tests: ['client/viewer.test.ts'],
     named: 'the count of a device',
+    by: /that are known, or of a lower epoch, are ignored: AssertionError: expected \[ 1 \] to deeply equal \[\]/,
   },
   {
     breaks: 'a client ignores a new epoch',
@@ -326,6 +369,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (epoch <= held.epoch || n <= held.n) return null',
     tests: ['client/viewer.test.ts'],
     named: 'the count of a device',
+    by: /in a row are applied, each point once: AssertionError: expected \[\] to deeply equal \[ 1, 2, 3 \]/,
   },
   {
     breaks: 'a client forgets what it sent, acknowledged or not',
@@ -334,6 +378,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'flying[covered]!.seq <= upToSeq + 1',
     tests: ['client/device.test.ts'],
     named: 'a point is forgotten only|everything that was not acknowledged',
+    by: /is forgotten only when an ACK covers its frame: AssertionError: expected 25 to be 20/,
   },
 
   // Rights
@@ -344,6 +389,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (why === 'gone' && held.has(entry)) entry.withdraw(why)",
     tests: ['hub/viewer.test.ts'],
     named: 'an admin who is one no longer',
+    by: outlasted(/closes the sockets of an admin who is one no longer/),
   },
   {
     breaks: 'a user who is deactivated over the API goes on watching',
@@ -353,6 +399,7 @@ export const MUTANTS: readonly Mutant[] = [
       "if (grant.userId === user.id && !survives(grant, user) && grant.role === 'device') withdraw('refused')",
     tests: ['hub/revocation.test.ts'],
     named: 'over the API \\(postgresql\\)',
+    by: /'a user is deactivated': .*: waited 30000 ms in vain until viewer to be closed/,
   },
   {
     breaks: 'a share sees the other devices of its owner',
@@ -362,6 +409,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'return deviceIds ?? grant.deviceIds',
     tests: ['hub/shares.test.ts'],
     named: 'postgresql.*can be narrowed and never widened',
+    by: /can be narrowed and never widened: AssertionError: expected \[ 3, 4 \] to deeply equal \[ 3 \]/,
   },
   {
     breaks: 'a share sees the history',
@@ -369,6 +417,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "throw new Problem(403, 'the token of a share is for /v1/live alone')",
     replace: 'return { user: null, isAdmin: true }',
     tests: ['hub/credentialsRoutes.test.ts'],
+    by: /answers share as it must: AssertionError: .*: expected 200 to be 403/,
   },
   {
     breaks: 'a device that is deleted stays live',
@@ -377,6 +426,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'audience.publish',
     tests: ['hub/revocation.test.ts'],
     named: 'postgresql.*deleted while it sends',
+    by: /nothing of it goes live after: AssertionError: viewer: expected \[ \[ 82, .* to deeply equal \[\]/,
   },
   {
     breaks: 'a live socket outlives its token',
@@ -385,6 +435,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (viewer.expiresMs <= 0)',
     tests: ['hub/viewer.test.ts'],
     named: 'postgresql.*closed with 4451',
+    by: outlasted(/is closed with 4451 when its token expires/),
   },
   {
     breaks: 'whoever has a token is an admin to the stats socket',
@@ -393,6 +444,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (grant.role === 'share') return",
     tests: ['hub/stats.test.ts'],
     named: 'postgresql.*for admins only',
+    by: outlasted(/the stats socket .* is for admins only/),
   },
   {
     breaks: 'Origin is not checked',
@@ -401,6 +453,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (route.checksOrigin && origin === 'null' && ",
     tests: ['hub/device.test.ts'],
     named: 'postgresql.*refused at the door',
+    by: /refused at the door .*: AssertionError: expected 101 to be 403/,
   },
   {
     breaks: 'any version of WebSocket will do',
@@ -408,7 +461,8 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return isUpgrade && req.getHeader('sec-websocket-version') === WEBSOCKET_VERSION",
     replace: 'return isUpgrade',
     tests: ['hostile/violations.test.ts'],
-    named: 'version (8|14)',
+    named: 'version 14',
+    by: /version 14.*: AssertionError: expected \{ status: 101 \} to deeply equal \{ status: 426 \}/,
   },
   {
     breaks: 'a wrong key of a known device is welcome',
@@ -416,6 +470,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'return isKeyHash(keyHash, access?.keyHash ?? null) && access!.isActive',
     replace: 'return isKeyHash(access?.keyHash ?? keyHash, access?.keyHash ?? null) && access!.isActive',
     tests: ['hub/admission.test.ts'],
+    by: /a wrong key is refused, .*: AssertionError: expected .* to deeply equal \{ close: \{ code: 4503/,
   },
   {
     breaks: 'a hub whose clock is behind lets devices in',
@@ -423,6 +478,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'nowMs < newestReceivedMs - BEHIND_MS_MAX',
     replace: 'nowMs < newestReceivedMs - BEHIND_MS_MAX * 60',
     tests: ['hub/admission.test.ts'],
+    by: /a minute behind the newest stored point accepts nobody: AssertionError: expected .* to deeply equal \{ close: \{ code: 1013/,
   },
 
   // Bounds
@@ -432,6 +488,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (neighbour.open >= limits.socketsPerAddressMax)',
     replace: 'if (neighbour.open > limits.socketsPerAddressMax)',
     tests: ['core/door.test.ts'],
+    by: /may have so many sockets open, .*: AssertionError: expected null to be 'addressFull'/,
   },
   {
     breaks: 'an empty bucket still gives',
@@ -439,6 +496,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'return bucket.tokens <= 0',
     replace: 'return bucket.tokens < 0',
     tests: ['core/bucket.test.ts'],
+    by: /lets its burst through at once, and no more: AssertionError: expected \[ true, true, true, true \]/,
   },
   {
     breaks: 'a count is believed before there are bytes for it',
@@ -447,6 +505,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '  return count',
     tests: ['protocol/hostile.test.ts'],
     named: 'a count that lies',
+    by: /a count that lies .*: AssertionError: expected \d+ to be less than or equal to \d+/,
   },
   {
     breaks: 'bytes after the end of a frame are ignored',
@@ -455,6 +514,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (at > end) throw',
     tests: ['protocol/hostile.test.ts'],
     named: 'bytes after the end',
+    by: /make it malformed: HELLO: AssertionError: expected .* to match object \{ type: 'malformed' \}/,
   },
   {
     breaks: 'what has been answered keeps its parameters',
@@ -463,6 +523,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'Object.assign(query, {})',
     tests: ['store/connection.test.ts'],
     named: 'keeps the parameters of no statement',
+    by: /keeps the parameters of no statement .*: AssertionError: expected \d+ to be less than 800000/,
   },
 
   // The past
@@ -475,6 +536,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "where device_id = ${bind(wanted.deviceId, 'int')}\n      and recorded_at >= ",
     tests: ['store/history.test.ts'],
     named: `${EACH_STORE}.*every point once and in order`,
+    by: /has every point once and in order, .*: AssertionError: expected .* …\(10\) \] to deeply equal .* …\(9\) \]/,
   },
   {
     breaks: 'an export leaves out what is at the edge of a page',
@@ -483,6 +545,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'next: points.at(-1)!.place + 1_000 * US_PER_MS }',
     tests: ['store/history.test.ts'],
     named: `${EACH_STORE}.*every point once and in order`,
+    by: /has every point once and in order, .*: AssertionError: expected .* …\(9\) \] to deeply equal .* …\(10\) \]/,
   },
   {
     breaks: 'a page of devices begins with the last one of the page before',
@@ -491,6 +554,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'where deleted_at is null and id >= $1::int and ($2::int is null',
     tests: ['hub/api.test.ts'],
     named: 'the API \\(postgresql\\)',
+    by: /pages lists by what `next` says: AssertionError: expected \[ 3, 4, 4, 5, 5, 6, 6, 7, 7 \]/,
   },
   {
     breaks: 'retention deletes sessions that are running',
@@ -500,5 +564,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'where s.device_id = $1::int and s.started_at < to_timestamp($2::float8 / 1000)',
     tests: ['hub/retention.test.ts'],
     named: 'retention \\(postgresql\\)',
+    by: /deletes what is older and nothing else, .*: AssertionError: expected 3 to be 2/,
   },
 ]

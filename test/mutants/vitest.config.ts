@@ -11,7 +11,8 @@ export default defineConfig({
     reporters: ['verbose'],
     // What a mutant was caught by stands beside it, bare.
     disableConsoleIntercept: true,
-    testTimeout: 300_000,
+    // Longer than the patience of any test in the copy, on a machine that does something else as well.
+    testTimeout: 1_800_000,
     hookTimeout: 600_000,
   },
 })
