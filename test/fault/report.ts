@@ -41,11 +41,12 @@ export function readResults(file: string): Line[] {
   return lines.map((line) => JSON.parse(line) as Line)
 }
 
-async function isComplete({ vitest }: TestProject): Promise<boolean> {
+async function isComplete({ vitest, config }: TestProject): Promise<boolean> {
   const files = await vitest.globTestSpecifications()
   const states = new Map(vitest.state.getTestModules().map((module) => [module.moduleId, module.state()]))
   return (
-    vitest.config.testNamePattern === undefined &&
+    config.env.FAULT_LONG === '1' &&
+    config.testNamePattern === undefined &&
     vitest.state.getUnhandledErrors().length === 0 &&
     // What lacks a PostgreSQL is skipped, and has rows that say so.
     files.every(({ moduleId }) => ['passed', 'skipped'].includes(states.get(moduleId) ?? 'not run'))

@@ -46,7 +46,7 @@ export type Row = Result | Skipped | Failed
 
 /** The last line: what the rows above it are rows of. */
 export interface Closing {
-  /** Every file of the suite ran, as a whole, and passed. */
+  /** Every file of the suite ran in its long form, as a whole, and passed. */
   isComplete: boolean
   commit: string
   /** Something of the tree was not of the commit, or became so. */
@@ -146,6 +146,7 @@ export function sentenceOf(lines: readonly Line[], before: readonly Line[]): str
   if (last === undefined) return ''
   const told = ({ commit, isDirty, seed, minutes }: Closing) =>
     `commit ${commit}${isDirty ? ' with changes of its own' : ''}, seed ${seed}, ${minutes} minutes`
+  if (!last.isComplete) return `That is no whole long run that passed: ${told(last)}.`
   return first === undefined
     ? `That is one whole run: ${told(last)}.`
     : `That is the second of two whole runs in a row: ${told(last)}. The one before passed as well: ${told(first)}.`
