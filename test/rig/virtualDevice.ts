@@ -184,11 +184,15 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
     return { code, wasWelcome }
   }
 
-  /** Nothing of what was in flight is known to be stored: all of it is sent again, in other frames and another order. */
+  /**
+   * Nothing of what was in flight is known to be stored: all of it is sent again, in other frames and another order. Nor is
+   * anything of it rejected, if the next connection does not say so as well (D4).
+   */
   function takeBack(): void {
     const items = [...flight.map(({ item }) => item), ...outbox.splice(0)]
     flight = []
     const notes = items.flatMap((item) => item.notes ?? []).filter((note) => note.acknowledgedMs === null)
+    for (const sent of [...notes, ...items.flatMap(({ op }) => op ?? [])]) sent.rejection = null
     notes.sort((a, b) => a.recordedMs - b.recordedMs)
     const isNewestFirst = chance.yes(0.5)
     const frames: Item[] = []
