@@ -86,6 +86,7 @@ scenario(
     fault: 'connections that come and go, with and without HELLO, in the middle of a frame',
     tries: { short: 2, long: 8 },
     env: inspected.env,
+    expectedOfHub: /^(Debugger|For help, see: https:\/\/nodejs\.org\/en\/docs\/inspector)/,
     tryMs: 60_000,
   },
   async (on) => {

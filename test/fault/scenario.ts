@@ -41,13 +41,18 @@ export interface Plan {
   prepare?: string
   /** Why the fault cannot be made here, besides the lack of a PostgreSQL. */
   missing?: string | null
+  /** Lines of the hub on stderr, or of level error, that belong to the fault. */
+  expectedOfHub?: RegExp
   /** How long a single try may take at the most. */
   tryMs?: number
 }
 
 export interface Stage {
   chance: Chance
+  /** The one that runs now. */
   hub: TestHub
+  /** All that ran, those that were killed included. */
+  hubs: TestHub[]
   database: TestDatabase
   /** Whose devices they are. */
   user: TestUser
@@ -78,7 +83,7 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
   const name = missing === null ? fault : `${fault} (${missing})`
   if (missing !== null) addSkipped({ fault, isLong: IS_LONG, skipped: missing })
   describe.skipIf(missing !== null)(name, () => {
-    const on = { ledgers: [], keys: [], devices: [] } as unknown as Stage
+    const on = { hubs: [], ledgers: [], keys: [], devices: [] } as unknown as Stage
     const recoveriesMs: number[] = []
     const measuredMs: number[] = []
     let healedMs = 0
@@ -96,8 +101,11 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
       try {
         for (let number = 1; number <= tries; number++) await once(number)
         await finish(on, fault, tries, measuredMs.length > 0 ? measuredMs : recoveriesMs)
+        expect(wrongsOf(on, plan), `seed ${SEED}`).toEqual([])
       } catch (error) {
         addFailed({ fault, isLong: IS_LONG, failed: `seed ${SEED}, after ${recoveriesMs.length} tries` })
+        // Whatever came of it.
+        expect(wrongsOf(on, plan), `seed ${SEED}, and ${(error as Error).message}`).toEqual([])
         throw error
       }
     })
@@ -128,6 +136,7 @@ async function setTheStage(on: Stage, plan: Plan): Promise<void> {
   }
   on.startHub = async (waitsForReady = true) => {
     on.hub = await startHub({ database: on.database, env, waitsForReady })
+    on.hubs.push(on.hub)
   }
   await on.startHub()
   if (plan.prepare !== undefined) await on.database.query(plan.prepare)
@@ -214,6 +223,17 @@ async function finish(on: Stage, fault: string, tries: number, recoveriesMs: num
   expect(found, `seed ${SEED}`).toMatchObject({ lost: 0, doubled: 0, altered: 0, missing: 0, examples: [] })
   // A run in which nothing was stored proves nothing.
   expect(found.acknowledged).toBeGreaterThan(tries)
-  expect(on.devices.flatMap((device) => device.refusals)).toEqual([])
   expect(exit).toBe(0)
+}
+
+/** What the hubs did that nothing excuses, as their devices heard it and as they say themselves. */
+function wrongsOf({ devices, hubs }: Stage, { expectedOfHub }: Plan): string[] {
+  const lines = hubs.flatMap(({ log, stderr }) => [
+    ...log.filter(({ level }) => level === 'error' || level === 'fatal').map((line) => JSON.stringify(line)),
+    ...stderr().split('\n'),
+  ])
+  return [
+    ...devices.flatMap(({ refusals }) => refusals),
+    ...lines.filter((line) => line !== '' && !expectedOfHub?.test(line)),
+  ]
 }

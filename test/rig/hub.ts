@@ -25,6 +25,8 @@ export interface TestHub {
   process: ChildProcess
   /** Every line of its log so far. */
   log: readonly Record<string, unknown>[]
+  /** All that it wrote there so far. */
+  stderr: () => string
   addUser: (options?: { role?: 'user' | 'admin' }) => Promise<TestUser>
   addDevice: (user: TestUser, name?: string) => Promise<TestDevice>
   /** Any request, as the operator unless a token is given. */
@@ -78,7 +80,8 @@ export async function startHub({ database, env = {}, waitsForReady = true }: Hub
   // Whoever fails to end it may fail for another reason.
   const abandon = () => void child.kill('SIGKILL')
   process.once('exit', abandon)
-  const ended = once(child, 'exit').then(([code, signal]) => {
+  // Not its exit, which may come before the last of what it wrote.
+  const ended = once(child, 'close').then(([code, signal]) => {
     process.removeListener('exit', abandon)
     return (signal ?? code) as number | NodeJS.Signals
   })
@@ -97,6 +100,7 @@ export async function startHub({ database, env = {}, waitsForReady = true }: Hub
     http,
     process: child,
     log,
+    stderr,
     addUser,
     addDevice,
     request,

@@ -27,11 +27,15 @@ export interface Opening {
 
 export type PlainSocket = Awaited<ReturnType<typeof openPlainSocket>>
 
-/** A socket on any path. `answers` may deal with a frame as it arrives, which then is not kept for `next`. */
+/**
+ * A socket on any path. `answers` may deal with a frame as it arrives, which then is not kept for `next`; what it throws
+ * is a breach of the protocol, like a message that is no frame. `breached` is told of each; `wait` rejects after the first.
+ */
 export async function openPlainSocket(
   place: string,
   { subprotocol, headers = {}, localAddress, ca }: Opening,
   answers: (frame: Frame, send: (frame: Frame) => void) => boolean = () => false,
+  breached: (fault: Error) => void = () => {},
 ) {
   const frames: Frame[] = []
   const untaken: Frame[] = []
@@ -59,8 +63,10 @@ export async function openPlainSocket(
     counts.pings += 1
   })
   const socket = await opened(ws)
-  // A connection that breaks says so by its close.
-  ws.on('error', () => {})
+  // A connection that breaks says so by its close; one that the hub garbled closes in the same way.
+  ws.on('error', (fault: NodeJS.ErrnoException) => {
+    if (fault.code?.startsWith('WS_ERR_')) noteBreach(fault)
+  })
 
   return {
     /** All frames that have arrived, in order, whether taken by `next` or not. */
@@ -169,9 +175,14 @@ export async function openPlainSocket(
       frames.push(frame)
       if (!answers(frame, send)) untaken.push(frame)
     } catch (fault) {
-      breach ??= fault as Error
+      noteBreach(fault as Error)
     }
     lookAgain()
+  }
+
+  function noteBreach(fault: Error): void {
+    breach ??= fault
+    breached(fault)
   }
 
   function lookAgain(): void {
