@@ -72,6 +72,8 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
   let recording: NodeJS.Timeout | undefined
   let connecting: NodeJS.Timeout | undefined
   let wakeUp = () => {}
+  let away: Promise<void> = Promise.resolve()
+  let comeBack = () => {}
   const watching = setInterval(watch, WATCH_MS)
   recordLater()
   const life = connect()
@@ -90,6 +92,9 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
     goOnRecording,
     /** Ends the connection without a word, as a machine that crashed; it reconnects. */
     crash: () => socket?.terminate(),
+    /** The same, and it does not reconnect before it may come back. */
+    stayAway,
+    comeBack: () => comeBack(),
     stop,
   }
 
@@ -162,6 +167,7 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
       if (!BLAMELESS.has(code)) refusals.push(`closed with ${code}`)
       failures = wasWelcome ? 0 : failures + 1
       if (!isStopped) await wait(delayAfter(code))
+      await away
     }
   }
 
@@ -336,9 +342,17 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
     recordLater()
   }
 
+  function stayAway(): void {
+    away = new Promise((resolve) => {
+      comeBack = resolve
+    })
+    socket?.terminate()
+  }
+
   async function stop(): Promise<void> {
     pauseRecording()
     isStopped = true
+    comeBack()
     clearInterval(watching)
     wake()
     if (socket?.isOpen()) socket.terminate()
