@@ -67,6 +67,8 @@ scenario(
     const last = on.proxy.counts.accepted
     const { frozen } = on.proxy.counts
     const isDeaf = new Set<number>()
+    // Connections that are made from now on are well.
+    on.heals()
     on.proxy.hook((way, chunk, connection): Action | undefined => {
       if (way !== direction || connection.number > last || isDeaf.has(connection.number)) return undefined
       isDeaf.add(connection.number)

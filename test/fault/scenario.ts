@@ -48,6 +48,7 @@ export interface Plan {
 }
 
 export interface Stage {
+  /** Of this try, so that what earlier ones chose, and how often, changes nothing. */
   chance: Chance
   /** The one that runs now. */
   hub: TestHub
@@ -67,7 +68,7 @@ export interface Stage {
   ledgers: Ledger[]
   /** Starts another hub in the place of one that ended. */
   startHub: (waitsForReady?: boolean) => Promise<void>
-  /** The broken part may run again from now on: recovery is counted from here. Without it, from the end of the try. */
+  /** The broken part may run again from now on: recovery is counted from here. Not called where nothing was broken. */
   heals: () => void
   url: () => string
   /** What the attempt has measured itself, and the table says instead of the recoveries. */
@@ -83,10 +84,12 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
   const name = missing === null ? fault : `${fault} (${missing})`
   if (missing !== null) addSkipped({ fault, isLong: IS_LONG, skipped: missing })
   describe.skipIf(missing !== null)(name, () => {
-    const on = { hubs: [], ledgers: [], keys: [], devices: [] } as unknown as Stage
+    const chance = createChance(SEED, plan.fault)
+    const on = { chance, hubs: [], ledgers: [], keys: [], devices: [] } as unknown as Stage
     const recoveriesMs: number[] = []
     const measuredMs: number[] = []
     let healedMs = 0
+    let done = 0
 
     beforeAll(() => setTheStage(on, plan), SETUP_MS)
     afterAll(() => clearTheStage(on), SETUP_MS)
@@ -98,32 +101,36 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
         healedMs = performance.now()
       }
       on.measured = (tookMs) => void measuredMs.push(tookMs)
-      try {
-        for (let number = 1; number <= tries; number++) await once(number)
-        await finish(on, fault, tries, measuredMs.length > 0 ? measuredMs : recoveriesMs)
-        expect(wrongsOf(on, plan), `seed ${SEED}`).toEqual([])
-      } catch (error) {
-        addFailed({ fault, isLong: IS_LONG, failed: `seed ${SEED}, after ${recoveriesMs.length} tries` })
-        // Whatever came of it.
-        expect(wrongsOf(on, plan), `seed ${SEED}, and ${(error as Error).message}`).toEqual([])
-        throw error
-      }
+      const trouble = await play().then(
+        () => null,
+        (thrown: Error) => thrown,
+      )
+      const wrongs = wrongsOf(on, plan)
+      if (trouble !== null || wrongs.length > 0)
+        addFailed({ fault, isLong: IS_LONG, failed: `seed ${SEED}, after ${done} tries` })
+      expect(wrongs, `seed ${SEED}${trouble === null ? '' : `, and ${trouble.message}`}`).toEqual([])
+      if (trouble !== null) throw trouble
     })
 
+    async function play(): Promise<void> {
+      for (let number = 1; number <= tries; number++) await once(number)
+      await finish(on, fault, tries, measuredMs.length > 0 ? measuredMs : recoveriesMs)
+    }
+
     async function once(number: number): Promise<void> {
+      on.chance = chance.fork(`try ${number}`)
       await flowing(on)
       await moment(on.chance)
       healedMs = 0
       await attempt(on, number)
-      if (healedMs === 0) on.heals()
       await settled(on)
-      recoveriesMs.push(performance.now() - healedMs)
+      if (healedMs > 0) recoveriesMs.push(performance.now() - healedMs)
+      done = number
     }
   })
 }
 
 async function setTheStage(on: Stage, plan: Plan): Promise<void> {
-  on.chance = createChance(SEED, plan.fault)
   const random = on.chance.fork('line').next
   on.database = await openDatabase(on, plan.database ?? 'shared')
   if (plan.proxied === 'database') await proxyTheDatabase(on, random)
