@@ -16,8 +16,8 @@ export interface VirtualDeviceOptions {
   chance: Chance
   /** How long it waits after it recorded a frame, and how many points it puts into one. */
   pace?: { everyMs: readonly [number, number]; points: readonly [number, number] }
-  /** Records so many points more for each that is acknowledged, until so many wait: more than any hub can take. */
-  overload?: { times: number; waitingPointsMax: number }
+  /** Records so many points for each that is acknowledged, besides its pace: with two, more than any hub can take. */
+  recordedPerAcknowledged?: number
   /** The 30 s of D5. */
   silenceMs?: number
   /** The waits between connections are the protocol's, only shorter. */
@@ -118,10 +118,8 @@ export function startVirtualDevice(options: VirtualDeviceOptions) {
   }
 
   function recordAhead(acknowledgedPoints: number): void {
-    if (options.overload === undefined || !isRecording) return
-    const { times, waitingPointsMax } = options.overload
-    const room = waitingPointsMax - outbox.reduce((sum, { notes }) => sum + (notes?.length ?? 0), 0)
-    let due = Math.min(room, times * acknowledgedPoints)
+    if (!isRecording) return
+    let due = (options.recordedPerAcknowledged ?? 0) * acknowledgedPoints
     while (due > 0) due -= recordFrame()
   }
 
