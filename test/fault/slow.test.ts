@@ -257,15 +257,7 @@ function shownTo({ frames }: ViewerWire): Map<number, unknown[]> {
         if (last !== null) shown.set(device[0] as number, last.slice(2, 5))
       }
     } else if (frame[0] === LIVE) {
-      const [, deviceId, , , , baseMs, points] = frame as [
-        number,
-        number,
-        number,
-        number,
-        number,
-        number,
-        number[][],
-      ]
+      const [deviceId, baseMs, points] = [frame[1], frame[5], frame[6]] as [number, number, number[][]]
       const [dtMs, lat, lng] = points.at(-1)!
       shown.set(deviceId, [baseMs + dtMs!, lat, lng])
     }

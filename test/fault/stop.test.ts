@@ -60,6 +60,8 @@ scenario(
   async (on) => {
     on.cluster.pause()
     await until(() => stateOf(on.cluster.pid)?.startsWith('T'), 'PostgreSQL stands still')
+    // The hub has had a turn by then, and has read what PostgreSQL had still answered.
+    await on.hub.metric('alzy_points_stored_total')
     const acks = await lastAcks(on)
     const stored = await on.hub.metric('alzy_points_stored_total')
     await frozenFor(on.chance.whole(FROZEN_MS_MIN, FROZEN_MS_MAX))
@@ -136,6 +138,8 @@ async function lastAcks(on: Stage): Promise<number[]> {
   const isStill = async () => {
     const before = acks
     await frozenFor(STILL_MS)
+    // Where this process stood still itself, the timer is over before what has come meanwhile is read.
+    await new Promise((resolve) => setImmediate(resolve))
     acks = acksOf(on)
     return isDeepStrictEqual(acks, before)
   }
