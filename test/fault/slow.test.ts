@@ -83,7 +83,7 @@ for (const percent of [1, 10, 50]) {
     expect((await on.hub.metric('alzy_viewers_demoted_total')) - demoted).toBe(slow.length)
     const heard = fast.map((viewer) => liveFramesOf(viewer))
     const goesOn = () => fast.every((viewer, i) => liveFramesOf(viewer) > heard[i]!)
-    await until(goesOn, 'every other viewer to have heard of a device meanwhile')
+    await until(goesOn, 'every other viewer to have heard of a device meanwhile', 120_000)
     for (const viewer of fast) expect(gapsOf(viewer)).toEqual([])
     on.heals()
     for (const recover of recoveries) recover()
@@ -202,7 +202,7 @@ async function flood(on: Stage, loud: DeviceWire, viewers: number): Promise<numb
     const due = (await received()) + FLOOD_BURST_FRAMES * FLOOD_POINTS
     for (let i = 0; i < FLOOD_BURST_FRAMES; i++) loud.send(floodFrame())
     frames += FLOOD_BURST_FRAMES
-    await until(async () => (await received()) >= due, 'the hub to have taken a burst')
+    await until(async () => (await received()) >= due, 'the hub to have taken a burst', 120_000)
   }
   return frames
 }
@@ -240,7 +240,7 @@ async function expectTheNewest(on: Stage, viewers: readonly ViewerWire[]): Promi
     const quiet = new Map(on.keys.map(({ id }) => [id, all.get(id)]))
     for (const [i, viewer] of viewers.entries()) {
       const isShown = () => isDeepStrictEqual(shownTo(viewer), isFlooded(i) ? all : quiet)
-      await until(isShown, 'a viewer to be shown what is stored')
+      await until(isShown, 'a viewer to be shown what is stored', 120_000)
     }
   } finally {
     for (const device of on.devices) device.goOnRecording()
