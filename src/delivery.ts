@@ -66,7 +66,8 @@ export function createDelivery(options: DeliveryOptions) {
 
   function tellSession(session: Session): void {
     const device = fleet.get(session.deviceId)
-    const news = `${session.id} ${session.startedMs} ${session.status}`
+    // Also the op that decided: a snapshot may have shown another one, which this one overtook before its commit.
+    const news = `${session.id} ${session.startedMs} ${session.status} ${session.statusMs} ${session.statusOp}`
     if (device === undefined || told.get(session) === news) return
     told.set(session, news)
     publish(
