@@ -53,6 +53,7 @@ export function createAdmission(options: AdmissionOptions) {
     noteChange,
     noteUserChange,
     noteReceived,
+    watchChanges,
     /** When the newest point that is stored was received. */
     newestReceivedMs: () => newestReceivedMs,
   }
@@ -73,17 +74,17 @@ export function createAdmission(options: AdmissionOptions) {
 
   async function find(id: number, keyHash: string): Promise<Device | null> {
     for (;;) {
-      const before = serial
+      const isChanged = watchChanges()
       const held = fleet.get(id)
       if (held !== undefined && isTrusted(held, keyHash)) return trust(held)
       const access = await options.readAccess(id)
-      if (isChangedSince(id, before)) continue
+      if (isChanged(id)) continue
       noteAnswer()
       if (!isAllowed(access, keyHash)) return null
       const device = fleet.get(id)
       if (device !== undefined) return welcome(device, access, keyHash)
       const known = await options.readDevice(id)
-      if (isChangedSince(id, before)) continue
+      if (isChanged(id)) continue
       if (!isAllowed(known, keyHash)) return null
       return welcome(fleet.hold(known, now()), known, keyHash)
     }
@@ -128,8 +129,10 @@ export function createAdmission(options: AdmissionOptions) {
     for (const device of fleet.all()) if (device.userId === userId) remembered.delete(device)
   }
 
-  function isChangedSince(deviceId: number, before: number): boolean {
-    return Math.max(changes.get(deviceId) ?? 0, everyoneChanged) > before
+  /** Returns whether a device was changed since this was called: what was read of it meanwhile does not count then. */
+  function watchChanges(): (deviceId: number) => boolean {
+    const before = serial
+    return (deviceId) => Math.max(changes.get(deviceId) ?? 0, everyoneChanged) > before
   }
 
   /** A point is stored that was received at that moment of the hub's clock. */

@@ -259,6 +259,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     findIdle: (nowMs, countMax, after) => readIdleDevices(read, nowMs, limits, countMax, after),
     findLastPoints: (sessions) => readLastPoints(read, sessions),
     readDevice,
+    watchChanges: admission.watchChanges,
     now,
   })
   const history = createHistory(read, limits, () => {

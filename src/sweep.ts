@@ -12,6 +12,8 @@ export interface SweepOptions<Owner> {
   /** Looks for the last points of sessions, and tells them. */
   findLastPoints: (sessions: readonly Session[]) => Promise<void>
   readDevice: (id: number) => Promise<(KnownDevice & { isGone: boolean }) | undefined>
+  /** Returns whether a device was changed since this was called. */
+  watchChanges: () => (deviceId: number) => boolean
   now: () => number
 }
 
@@ -42,8 +44,10 @@ export function createSweep<Owner>(options: SweepOptions<Owner>) {
     after = ids.length < DEVICES_PER_SWEEP_MAX ? 0 : ids.at(-1)!
     for (const id of ids) {
       if (fleet.get(id) !== undefined) continue
+      const isChanged = options.watchChanges()
       const known = await options.readDevice(id)
-      if (known === undefined) continue
+      // Deleted, or active again, while it was read: the next sweep finds it as it is.
+      if (known === undefined || isChanged(id)) continue
       const device = fleet.hold(known, now())
       // Its sessions end, but nothing of it goes live (D13).
       if (known.isGone) device.isGone = true

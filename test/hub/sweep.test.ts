@@ -21,9 +21,36 @@ test.each([
       ...knownDevice({ id, sessions: [storedSession({ startedMs: NOW_MS })] }),
       isGone,
     }),
+    watchChanges: () => () => false,
     now: () => NOW_MS + 100 * HOUR_MS,
   })
   await sweep()
   expect(backlog.frames).toBe(1)
   expect(fleet.get(7)?.isGone).toBe(isGone)
+})
+
+test('a device that is changed while it is read is left to the next sweep', async () => {
+  const fleet = createFleet({ ...LIMITS, idleDevicesMax: 1 })
+  const backlog = createBacklog<never>(1)
+  let changes = 0
+  const sweep = createSweep({
+    fleet,
+    backlog,
+    findIdle: async () => [7],
+    findLastPoints: async () => {},
+    readDevice: async (id) => {
+      const isFirst = changes === 0
+      if (isFirst) changes += 1 // It is deleted now, and this read does not know yet.
+      return { ...knownDevice({ id, sessions: [storedSession({ startedMs: NOW_MS })] }), isGone: !isFirst }
+    },
+    watchChanges: () => {
+      const before = changes
+      return () => changes > before
+    },
+    now: () => NOW_MS + 100 * HOUR_MS,
+  })
+  await sweep()
+  expect([backlog.frames, fleet.get(7)]).toEqual([0, undefined])
+  await sweep()
+  expect([backlog.frames, fleet.get(7)?.isGone]).toEqual([1, true])
 })

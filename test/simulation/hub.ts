@@ -202,6 +202,7 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
       read(() => tables.idleDevices(nowMs, limits.sessionGapMs, limits.sessionIdleMs, countMax, after)),
     findLastPoints: (sessions) => readLastPoints(store.line(life), sessions),
     readDevice,
+    watchChanges: admission.watchChanges,
     now,
   })
   const writer = createWriter({

@@ -291,6 +291,7 @@ describeOnEachStore('a session that the device names', (on) => {
         },
         findLastPoints: (sessions) => readLastPoints(on.store.read, sessions),
         readDevice: async (id) => (await readCredentials(on.store.read, [id]))[0],
+        watchChanges: () => () => false,
         now: () => nowMs,
       })
       await sweep()
