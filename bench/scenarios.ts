@@ -26,7 +26,7 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario('latency', 'Latency', 650),
   scenario('connections', 'Idle sockets', 760),
   scenario('growth', 'Growth', 700),
-  scenario('slow', 'Slow viewers', 300),
+  scenario('slow', 'Slow viewers', 500),
   scenario('hello', 'Reconnect storm', 120),
   scenario('http', 'HTTP', 180),
   scenario('profile', 'Where the time of the hub goes', 400),
