@@ -107,7 +107,11 @@ export function scenario(plan: Plan, attempt: (on: Stage, number: number) => Pro
       )
       const wrongs = wrongsOf(on, plan)
       if (trouble !== null || wrongs.length > 0)
-        addFailed({ fault, isLong: IS_LONG, failed: `seed ${SEED}, after ${done} tries` })
+        addFailed({
+          fault,
+          isLong: IS_LONG,
+          failed: `seed ${SEED}, after ${done} tries: ${trouble?.message ?? wrongs[0]}`,
+        })
       expect(wrongs, `seed ${SEED}${trouble === null ? '' : `, and ${trouble.message}`}`).toEqual([])
       if (trouble !== null) throw trouble
     })
