@@ -9,6 +9,7 @@ export interface RosterOptions {
   fleet: Fleet
   /** Ids above `after` of the devices of these users (null: of everyone), active or not, in order, so many at most. */
   readIds: (userIds: readonly number[] | null, after: number, countMax: number) => Promise<Found[]>
+  /** As of devices of which nothing was counted yet; the epoch is put right here. */
   readRecords: (ids: readonly number[]) => Promise<DeviceRecord[]>
 }
 
@@ -44,10 +45,12 @@ export function createRoster({ fleet, readIds, readRecords }: RosterOptions) {
    */
   async function describe(ids: readonly number[]): Promise<Describe> {
     const before = serial
+    // Whoever has heard more of a device before it was forgotten would take a lower one for old news (V2).
+    const epoch = fleet.epochMin
     const unheld = ids.filter((id) => fleet.get(id) === undefined)
     const rows = unheld.length === 0 ? [] : await readRecords(unheld)
     const read = new Map<number, DeviceRecord | null>(unheld.map((id) => [id, null]))
-    for (const record of rows) read.set(record.deviceId, record)
+    for (const record of rows) read.set(record.deviceId, { ...record, epoch })
     return (wanted) => {
       const records: DeviceRecord[] = []
       const unread: number[] = []

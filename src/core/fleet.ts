@@ -24,6 +24,10 @@ export function createFleet(limits: DeviceLimits & { idleDevicesMax: number }) {
     release,
     forget,
     all,
+    /** No device that is not in memory had a later epoch, and none gets an earlier one. */
+    get epochMin() {
+      return epochMin
+    },
     get count() {
       return busy.size + idle.size
     },
