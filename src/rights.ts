@@ -18,38 +18,53 @@ export type Withdraw = (why: Withdrawal) => void
 interface Held {
   grant: Grant
   withdraw: Withdraw
+  isLookedAt: boolean
 }
 
 export type Rights = ReturnType<typeof createRights>
 
 export function createRights({ readWithdrawn, onAnswer }: RightsOptions) {
   const held = new Set<Held>()
+  /**
+   * The last socket of each device that was gone before anybody had looked: memory may have let it in, and would do so
+   * again and again.
+   */
+  const left = new Map<number, Held>()
   let isChecking = false
   return { hold, check, userChanged, shareEnded }
 
   /** Returns what is to be called once the socket is closed. */
   function hold(grant: Grant, withdraw: Withdraw): () => void {
-    const entry = { grant, withdraw }
+    const entry = { grant, withdraw, isLookedAt: false }
     held.add(entry)
-    return () => void held.delete(entry)
+    return () => {
+      held.delete(entry)
+      if (grant.role === 'device' && !entry.isLookedAt) left.set(grant.deviceId, entry)
+    }
   }
 
   /** To be called every second or so; rejects when the database is away, and the next one makes up for it. */
   async function check(): Promise<void> {
-    if (isChecking || held.size === 0) return
+    if (isChecking || held.size + left.size === 0) return
     isChecking = true
     try {
-      const looked = [...held]
+      const looked = [...held, ...left.values()]
       const withdrawn = await readWithdrawn(looked.map(({ grant }) => grant))
       for (const entry of looked) {
+        entry.isLookedAt = true
         const why = withdrawn.get(entry.grant)
-        // Who came during the read is as HELLO found them, and who left needs no word.
-        if (why !== undefined && held.has(entry)) entry.withdraw(why)
+        // Who came during the read is as HELLO found them; of who left, only memory has to learn of it.
+        if (why !== undefined && (held.has(entry) || hasLeft(entry))) entry.withdraw(why)
       }
+      for (const [deviceId, { isLookedAt }] of left) if (isLookedAt) left.delete(deviceId)
       onAnswer()
     } finally {
       isChecking = false
     }
+  }
+
+  function hasLeft(entry: Held): boolean {
+    return entry.grant.role === 'device' && left.get(entry.grant.deviceId) === entry
   }
 
   function userChanged(user: Pick<UserRow, 'id' | 'role' | 'isActive' | 'providers'>): void {

@@ -199,13 +199,13 @@ export function createAdversary(world: World) {
     const what = chance.pick(['device', 'device silently', 'share', 'admin'])
     if (what === 'share') {
       tables.shares.get(1)!.isEnded = true
-      world.noteWithdrawn('share 1')
+      world.noteWithdrawn('share 1', true)
       hub.changes.onShareEnded({ id: 1 } as never)
       viewerWitness.tokenEnded('share 1')
     } else if (what === 'admin') {
       const admin = tables.users.get(9)!
       admin.role = 'user'
-      world.noteWithdrawn('user 9')
+      world.noteWithdrawn('user 9', true)
       hub.changes.onUser(admin as never)
       viewerWitness.tokenEnded('user 9')
     } else {
@@ -217,12 +217,13 @@ export function createAdversary(world: World) {
   function newKey(device: DeviceTable): void {
     const { id, userId, isActive } = device
     serial += 1
-    world.noteWithdrawn(`key ${device.keyHash}`)
+    // Or it was done over another hub.
+    const isTold = chance.yes(0.6)
+    world.noteWithdrawn(`key ${device.keyHash}`, isTold)
     const deviceKey = `alzy_${id}_${String(serial).padEnd(43, 'n')}`
     world.keys.set(id, deviceKey)
     device.keyHash = keyHashOf(deviceKey)
-    // Or it was done over another hub.
-    if (chance.yes(0.6)) {
+    if (isTold) {
       world.hub?.changes.onDeviceKey({ id, userId, isActive, ...PROFILE } as never, device.keyHash)
     }
   }
@@ -235,9 +236,10 @@ export function createAdversary(world: World) {
   function setActive(user: UserTable, isActive: boolean): void {
     if (user.isActive === isActive) return
     user.isActive = isActive
+    const isTold = chance.yes(0.6)
     if (isActive) world.noteRestored(`active ${user.id}`)
-    else world.noteWithdrawn(`active ${user.id}`)
-    if (chance.yes(0.6)) world.hub?.changes.onUser({ ...user, providers: {} } as never)
+    else world.noteWithdrawn(`active ${user.id}`, isTold)
+    if (isTold) world.hub?.changes.onUser({ ...user, providers: {} } as never)
   }
 
   function withdrawDevice(
@@ -247,7 +249,7 @@ export function createAdversary(world: World) {
     const { hub, viewerWitness } = world
     if (!device.isActive) return
     device.isActive = false
-    world.noteWithdrawn(`device ${device.id}`)
+    world.noteWithdrawn(`device ${device.id}`, !isSilent)
     if ((hub!.fleet.get(device.id)?.pendingFrames ?? 0) > 0)
       sometimes.note('device withdrawn with frames in flight')
     // The hub finds out when it looks, as long as the device is connected.

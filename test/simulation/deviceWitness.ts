@@ -64,10 +64,12 @@ export interface DeviceWitnessOptions {
   fail: Fail
   /** Whether the hub must know by now that it is withdrawn. */
   isOverdue: (what: string) => boolean
+  /** Somebody with this right is let in. */
+  noteWelcome: (what: string) => void
 }
 
 export function createDeviceWitness(options: DeviceWitnessOptions) {
-  const { limits, tables, sometimes, fail, isOverdue } = options
+  const { limits, tables, sometimes, fail, isOverdue, noteWelcome } = options
   const lines = new Map<number, Line>()
   /** Lines that may still hold credit, of the hub that runs. */
   let holding = new Set<Line>()
@@ -260,6 +262,7 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
   function onSend(number: number, frame: Frame): void {
     const line = lines.get(number)!
     if (frame[0] === t.WELCOME) {
+      for (const what of rightsOf(line)) noteWelcome(what)
       line.granted = frame[2] as number
       line.windowBefore = line.granted
       holding.add(line)
@@ -366,10 +369,14 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
   }
 
   /** Whoever is welcome has what it needs, or had it until a moment ago (V6). */
-  function judgeRight({ deviceId, keyHash }: Line): void {
-    const { userId } = tables.devices.get(deviceId)!
-    for (const what of [`device ${deviceId}`, `key ${keyHash}`, `active ${userId}`])
-      if (isOverdue(what)) fail(`device ${deviceId}: connected long after its right was withdrawn (${what})`)
+  function judgeRight(line: Line): void {
+    for (const what of rightsOf(line))
+      if (isOverdue(what))
+        fail(`device ${line.deviceId}: connected long after its right was withdrawn (${what})`)
+  }
+
+  function rightsOf({ deviceId, keyHash }: Line): string[] {
+    return [`device ${deviceId}`, `key ${keyHash}`, `active ${tables.devices.get(deviceId)!.userId}`]
   }
 
   /** After each step: what devices may have in flight stays below the bound of the backlog (D6). */

@@ -72,7 +72,7 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     onClaim: () => sometimes.note('session claimed'),
   })
   const store = createStore(clock, chance.fork('store'), tables, sometimes)
-  const deviceWitness = createDeviceWitness({ limits, tables, sometimes, fail, isOverdue })
+  const deviceWitness = createDeviceWitness({ limits, tables, sometimes, fail, isOverdue, noteWelcome })
   const viewerWitness = createViewerWitness({
     hasContent: deviceWitness.hasContent,
     tables,
@@ -89,6 +89,9 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
   let goneUnheard: number[] = []
   /** When the database came to say that something is withdrawn, by whatever it is. */
   const withdrawnMs = new Map<string, number>()
+  /** Of that, what no hub was told; and when one that had it in memory let somebody in all the same. */
+  const untold = new Set<string>()
+  const trustedMs = new Map<string, number>()
   let hubSinceMs = 0
 
   return {
@@ -106,8 +109,10 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     fail,
     populate,
     /** `device 1`, `key <hash>`, `share 1`, `user 9`, `active 1`: no grant any more, or less of one. */
-    noteWithdrawn: (what: string) => withdrawnMs.set(what, withdrawnMs.get(what) ?? clock.nowMs),
-    noteRestored: (what: string) => void withdrawnMs.delete(what),
+    noteWithdrawn,
+    noteRestored: (what: string) => {
+      for (const notes of [withdrawnMs, untold, trustedMs]) notes.delete(what)
+    },
     keys,
     startHub,
     killHub,
@@ -137,9 +142,21 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     failure ??= new Violation(what)
   }
 
+  function noteWithdrawn(what: string, isTold: boolean): void {
+    if (withdrawnMs.has(what)) return
+    withdrawnMs.set(what, clock.nowMs)
+    if (!isTold) untold.add(what)
+  }
+
+  /** Once: from then on it is known. */
+  function noteWelcome(what: string): void {
+    if (untold.has(what) && !trustedMs.has(what)) trustedMs.set(what, clock.nowMs)
+  }
+
   /** Whether a hub that looks every second must have found out, from a store that answers. */
   function isOverdue(what: string): boolean {
-    const sinceMs = Math.max(withdrawnMs.get(what) ?? Number.POSITIVE_INFINITY, store.fineSinceMs, hubSinceMs)
+    const knowableMs = trustedMs.get(what) ?? withdrawnMs.get(what) ?? Number.POSITIVE_INFINITY
+    const sinceMs = Math.max(knowableMs, store.fineSinceMs, hubSinceMs)
     return clock.nowMs > sinceMs + RIGHTS_WITHIN_MS
   }
 
