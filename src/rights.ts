@@ -12,7 +12,7 @@ export interface RightsOptions {
   onAnswer: () => void
 }
 
-/** Closes the socket. */
+/** Closes the socket, where it is still open; what memory trusts because of it is forgotten. */
 export type Withdraw = (why: Withdrawal) => void
 
 interface Held {

@@ -205,29 +205,24 @@ async function watchers(on: Stage, adminToken: string): Promise<ViewerWire[]> {
  * the hub has had enough of a viewer before.
  */
 async function flood(on: Stage, loud: DeviceWire, viewers: number): Promise<number> {
-  const [drops, demoted, received, pending] = FLOOD_METRICS.map((name) => () => on.hub.metric(name))
-  const [dropsBefore, demotedBefore] = [await drops!(), await demoted!()]
+  const drops = () => on.hub.metric('alzy_publish_drops_total')
+  const demoted = () => on.hub.metric('alzy_viewers_demoted_total')
+  const received = () => on.hub.metric('alzy_points_received_total')
+  const hasRoom = async () => (await on.hub.metric('alzy_backlog_points')) < FLOOD_PENDING_POINTS_MAX
+  const [dropsBefore, demotedBefore] = [await drops(), await demoted()]
   let frames = 0
-  while ((await drops!()) - dropsBefore < viewers * FLOOD_DROPS) {
-    if ((await demoted!()) > demotedBefore) throw new RoomForAll()
-    const hasRoom = async () => (await pending!()) < FLOOD_PENDING_POINTS_MAX
+  while ((await drops()) - dropsBefore < viewers * FLOOD_DROPS) {
+    if ((await demoted()) > demotedBefore) throw new RoomForAll()
     await until(hasRoom, 'the hub to have stored most of the flood', 120_000)
-    const due = (await received!()) + FLOOD_BURST_FRAMES * FLOOD_POINTS
+    const due = (await received()) + FLOOD_BURST_FRAMES * FLOOD_POINTS
     for (let i = 0; i < FLOOD_BURST_FRAMES; i++) loud.send(floodFrame())
     frames += FLOOD_BURST_FRAMES
-    const isTaken = async () => (await received!()) >= due || !loud.isOpen()
+    const isTaken = async () => (await received()) >= due || !loud.isOpen()
     await until(isTaken, 'the hub to have taken a burst', 120_000)
     expect(loud.isOpen(), `the flood is let in: ${JSON.stringify(loud.frames.at(-1))}`).toBe(true)
   }
   return frames
 }
-
-const FLOOD_METRICS = [
-  'alzy_publish_drops_total',
-  'alzy_viewers_demoted_total',
-  'alzy_points_received_total',
-  'alzy_backlog_points',
-]
 
 let floodSeq = 0
 let floodMs = Date.now() - 3_600_000
