@@ -244,6 +244,10 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
     get isStopping() {
       return isStopping
     },
+    /** Something is published that nobody has been sent yet. */
+    get hasPublished() {
+      return published.length > 0
+    },
   }
 
   /** The store may be away; anything else must not be. */

@@ -100,6 +100,10 @@ export function createLink(
     get isLive() {
       return peer.isOpen && (seat?.isLive() ?? false)
     },
+    /** The client has read all that the hub has sent. */
+    get isRead() {
+      return underWay === 0
+    },
     /** Nothing can come of it any more. */
     get isDone() {
       return !peer.isOpen && !isWhole

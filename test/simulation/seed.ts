@@ -96,15 +96,21 @@ async function live(world: World): Promise<void> {
   world.killHub()
 }
 
-/** Until nothing has been under way for a while: frames may still be on their way to viewers. */
+/** Until nothing has been under way for a while, and viewers have heard all that was said. */
 async function quiet(world: World): Promise<void> {
   const { clock } = world
   const beganMs = clock.nowMs
   let busyMs = clock.nowMs
   await world.run(() => {
     if (!isQuiet(world)) busyMs = clock.nowMs
-    return clock.nowMs > busyMs + QUIET_MS || clock.nowMs > beganMs + HEALING_MS
+    const isOver = clock.nowMs > busyMs + QUIET_MS && isHeard(world)
+    return isOver || clock.nowMs > beganMs + HEALING_MS
   })
+}
+
+/** A hub may find out at the last moment that a right was withdrawn. There is a moment of rest between two TICKs. */
+function isHeard({ hub, viewers }: World): boolean {
+  return !hub!.hasPublished && viewers.every(({ link }) => link === null || !link.isOpen || link.isRead)
 }
 
 /** A sweep that is under way holds one more device for a moment. */
