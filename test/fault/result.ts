@@ -140,7 +140,7 @@ export function tableOf(lines: readonly Line[]): string {
   ].join('\n')
 }
 
-/** Which run the table is of, and which whole run went right before it; empty for what is older than closing lines. */
+/** Which run the table is of, and which whole run went right before it; empty without any. */
 export function sentenceOf(lines: readonly Line[], before: readonly Line[]): string {
   const [last, first] = [closingOf(lines), closingOf(before)]
   if (last === undefined) return ''
