@@ -6,8 +6,8 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { createTokens, OPERATOR_TTL_S_MAX } from '../src/access/tokens.ts'
 import { createApi } from '../src/commands/api.ts'
-import { createTokens, OPERATOR_TTL_S_MAX } from '../src/tokens.ts'
 import { HUB_MAIN } from './paths.ts'
 
 export type Hub = Awaited<ReturnType<typeof startHub>>

@@ -4,8 +4,8 @@
  */
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { type Network, readNetwork } from './addresses.ts'
-import { readOrigin } from './origins.ts'
+import { type Network, readNetwork } from './access/addresses.ts'
+import { readOrigin } from './access/origins.ts'
 
 /** A limit: a whole number of the unit that its name ends with, set by `ALZY_<NAME>`. */
 const limit = (value: number, min: number, max: number) => ({ value, min, max })

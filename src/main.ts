@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError, limitTable } from './config.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from './protocol/messages.ts'
-import { localUrl } from './tls.ts'
+import { localUrl } from './sockets/tls.ts'
 
 const { ALZY_TLS_CERT: certPath, ALZY_TLS_KEY: keyPath = '' } = process.env
 /** Where the settings of a hub with TLS are in the environment, commands reach it by them as well. */
@@ -183,7 +183,7 @@ async function accounts({ json }: { json: boolean }) {
 /** ALZY_TOKEN, or on the hub's own machine a short-lived token signed with the hub's secret. */
 async function adminToken(): Promise<string> {
   if (process.env.ALZY_TOKEN) return process.env.ALZY_TOKEN
-  const { createTokens, readSecret, OPERATOR_TTL_S_MAX } = await import('./tokens.ts')
+  const { createTokens, readSecret, OPERATOR_TTL_S_MAX } = await import('./access/tokens.ts')
   const dataDir = process.env.ALZY_DATA_DIR || DEFAULT_DATA_DIR
   const secret = process.env.ALZY_SECRET || (await readSecret(dataDir).catch(() => null))
   if (secret === null) {

@@ -1,9 +1,10 @@
 /** The HTTP API: every route there is. */
-import type { Audit } from '../audit.ts'
+
+import type { Identify } from '../access/identity.ts'
+import type { Rights } from '../access/rights.ts'
+import type { Tokens } from '../access/tokens.ts'
 import type { Directory } from '../core/directory.ts'
-import type { Identify } from '../identity.ts'
-import type { Rights } from '../rights.ts'
-import type { Tokens } from '../tokens.ts'
+import type { Audit } from '../ops/audit.ts'
 import { auditing, createIdentify } from './caller.ts'
 import { type DevicesOptions, deviceRoutes } from './devices.ts'
 import { type ErrorsOptions, errorRoutes } from './errors.ts'

@@ -1,10 +1,10 @@
 /** Who sent a request, from its token; what they may do is the database's word. */
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { Actor, Audit } from '../audit.ts'
+import type { Identify as IdentifyToken } from '../access/identity.ts'
 import type { DeviceRow, Directory, UserRow } from '../core/directory.ts'
 import type { Provider } from '../core/grant.ts'
-import type { Identify as IdentifyToken } from '../identity.ts'
+import type { Actor, Audit } from '../ops/audit.ts'
 import { Problem } from './message.ts'
 
 /** Whoever sent the request. The operator holds the hub's secret and may do what an admin may. */

@@ -1,6 +1,6 @@
 /** What went wrong with devices lately, for admins. */
 import { z } from 'zod'
-import type { LastError } from '../lastErrors.ts'
+import type { LastError } from '../ops/lastErrors.ts'
 import { id, moment } from './fields.ts'
 import { type Route, route } from './route.ts'
 

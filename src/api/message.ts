@@ -1,5 +1,5 @@
 /** A request, read to its end, and its answer, as the API sees them: without a server. */
-import type { Act } from '../audit.ts'
+import type { Act } from '../ops/audit.ts'
 
 export interface Request {
   method: string

@@ -3,12 +3,12 @@
  * is answered alike, for about the same work, and guessing is limited. Where tokens come from: devices.ts.
  */
 import { z } from 'zod'
-import { blockOf } from '../addresses.ts'
+import { blockOf } from '../access/addresses.ts'
+import { createDeviceKey, createDeviceSecret, DEVICE_SECRET } from '../access/deviceKey.ts'
+import { redeemedHashOf, tokenHashOf } from '../access/pairingToken.ts'
 import type { DeviceRow, Directory, Redemption } from '../core/directory.ts'
 import { createTries } from '../core/tries.ts'
-import { createDeviceKey, createDeviceSecret, DEVICE_SECRET } from '../deviceKey.ts'
-import type { Counts } from '../metrics.ts'
-import { redeemedHashOf, tokenHashOf } from '../pairingToken.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { DEVICE_PLATFORMS } from '../protocol/messages.ts'
 import { id, name } from './fields.ts'
 import { Problem } from './message.ts'

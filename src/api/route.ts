@@ -3,8 +3,8 @@
  * document that describes it read the same table, so they cannot disagree.
  */
 import { z } from 'zod'
-import type { Act, Actor } from '../audit.ts'
 import type { ViewerGrant } from '../core/grant.ts'
+import type { Act, Actor } from '../ops/audit.ts'
 import { actorOf, type Caller, type Identify } from './caller.ts'
 import {
   type Answer,

@@ -1,8 +1,8 @@
 /** Shares: a link that shows named devices live, without an account, until it expires or is ended. */
 import { z } from 'zod'
+import type { Tokens } from '../access/tokens.ts'
 import type { Directory, ShareRow } from '../core/directory.ts'
-import type { Counts } from '../metrics.ts'
-import type { Tokens } from '../tokens.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { type Caller, ownerOf } from './caller.ts'
 import { BY_ID, id, moment, momentText, next, nextOf, PAGE } from './fields.ts'
 import { Problem } from './message.ts'

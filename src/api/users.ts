@@ -1,8 +1,8 @@
 /** Users: oneself, and for admins everyone, and their tokens. */
 import { z } from 'zod'
-import type { Act } from '../audit.ts'
+import type { Tokens } from '../access/tokens.ts'
 import type { Directory, UserRow } from '../core/directory.ts'
-import type { Tokens } from '../tokens.ts'
+import type { Act } from '../ops/audit.ts'
 import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from './fields.ts'
 import { Problem } from './message.ts'
 import { type Route, route } from './route.ts'

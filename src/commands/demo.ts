@@ -1,8 +1,9 @@
 /** `alzy demo`: the hub with a demo user, whose devices replay recorded tracks as if they happened now. */
+
+import { createTokens, readSecret } from '../access/tokens.ts'
 import type { UserRow } from '../core/directory.ts'
 import { createDemoFleet } from '../demo/fleet.ts'
-import { localUrl } from '../tls.ts'
-import { createTokens, readSecret } from '../tokens.ts'
+import { localUrl } from '../sockets/tls.ts'
 import { type Api, createApi } from './api.ts'
 import { openKeys } from './keys.ts'
 import { type ServeIo, serve } from './serve.ts'

@@ -1,9 +1,9 @@
 /** `alzy serve`: runs the hub until it is told to stop, or cannot keep its promises. */
 import { type Config, ConfigError, parseConfig } from '../config.ts'
 import type { Hub } from '../hub.ts'
-import { createLog } from '../log.ts'
+import { createLog } from '../ops/log.ts'
+import { tlsProblems } from '../sockets/tls.ts'
 import { StartError } from '../store/startError.ts'
-import { tlsProblems } from '../tls.ts'
 
 export interface ServeIo {
   env: Readonly<Record<string, string | undefined>>

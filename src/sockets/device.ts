@@ -2,6 +2,8 @@
  * The device socket (PROTOCOL.md section 2): decodes, lets core decide, and does what it says. It does not know
  * how points are stored; it is told when they are, and that is the only moment it acknowledges anything.
  */
+
+import type { HelloDeadlines } from '../access/helloDeadline.ts'
 import type { Backlog, Entry } from '../core/backlog.ts'
 import { take } from '../core/bucket.ts'
 import {
@@ -24,8 +26,9 @@ import {
   NONE,
   nextPosition,
 } from '../core/device.ts'
-import type { LastErrors } from '../lastErrors.ts'
-import type { Counts } from '../metrics.ts'
+import { createPacing, type PacingOptions } from '../ingest/pacing.ts'
+import type { LastErrors } from '../ops/lastErrors.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeDeviceFrame } from '../protocol/decode.ts'
 import {
@@ -48,9 +51,7 @@ import {
   TYPE,
   WHOLE_FRAME,
 } from '../protocol/messages.ts'
-import type { HelloDeadlines } from './hello.ts'
 import type { DeviceLink } from './link.ts'
-import { createPacing, type PacingOptions } from './pacing.ts'
 import type { Peer } from './peer.ts'
 import type { Route } from './server.ts'
 

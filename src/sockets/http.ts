@@ -3,6 +3,8 @@
  * bound, finds the route, and answers once, in one piece or in a stream. What the routes do it does not know.
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
+import type { Door } from '../access/door.ts'
+import type { Origins } from '../access/origins.ts'
 import {
   type Answer,
   type FieldError,
@@ -12,8 +14,6 @@ import {
   type Request,
   type StreamedAnswer,
 } from '../api/message.ts'
-import type { Door } from '../core/door.ts'
-import type { Origins } from '../origins.ts'
 import { browserHeaders } from './headers.ts'
 import { RETRY_AFTER_S } from './server.ts'
 import type { createStreams, Link } from './stream.ts'

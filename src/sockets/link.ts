@@ -1,7 +1,8 @@
 /** What the hub holds of one device's socket, from upgrade to close. */
+
+import type { Waiting } from '../access/helloDeadline.ts'
 import type { Window } from '../core/credit.ts'
 import type { Device } from '../core/device.ts'
-import type { Waiting } from './hello.ts'
 import type { Peer } from './peer.ts'
 
 export interface DeviceLink {

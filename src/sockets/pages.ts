@@ -3,8 +3,8 @@
  * answered is decided elsewhere.
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
-import type { Pages, Reply } from '../pages.ts'
 import { browserHeaders } from './headers.ts'
+import type { Pages, Reply } from './pageFiles.ts'
 import { RETRY_AFTER_S } from './server.ts'
 import type { Visitor, Visitors } from './visitor.ts'
 

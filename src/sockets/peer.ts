@@ -3,7 +3,7 @@
  * so everything goes through here and does nothing when it is too late.
  */
 import type { WebSocket } from 'uWebSockets.js'
-import type { Door, Pass } from '../core/door.ts'
+import type { Door, Pass } from '../access/door.ts'
 import type { Close } from '../protocol/closes.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { encodeError } from '../protocol/encode.ts'

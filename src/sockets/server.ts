@@ -5,8 +5,8 @@
 
 import type { HttpRequest, HttpResponse, us_listen_socket, us_socket_context_t } from 'uWebSockets.js'
 import uws from 'uWebSockets.js'
-import type { Door, Refusal } from '../core/door.ts'
-import type { Origins } from '../origins.ts'
+import type { Door, Refusal } from '../access/door.ts'
+import type { Origins } from '../access/origins.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { type Peer, SocketPeer } from './peer.ts'
 import type { Visitor, Visitors } from './visitor.ts'

@@ -1,18 +1,18 @@
 /** The stats socket (PROTOCOL.md section 4): the hub's figures once a second, for admins. */
 
+import type { HelloDeadlines, Waiting } from '../access/helloDeadline.ts'
+import type { LoginCheck } from '../access/login.ts'
+import { createRenewal, type Renewable } from '../access/renewal.ts'
+import type { Rights } from '../access/rights.ts'
 import { type Bucket, createBucket, take } from '../core/bucket.ts'
 import * as lanes from '../core/lane.ts'
 import type { Tally } from '../core/tally.ts'
-import type { Counts } from '../metrics.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeViewerFrame } from '../protocol/decode.ts'
 import { encodeGoaway, encodePong, encodeStats, encodeTick, encodeViewerWelcome } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
-import type { Rights } from '../rights.ts'
-import type { HelloDeadlines, Waiting } from './hello.ts'
-import type { LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
-import { createRenewal, type Renewable } from './renewal.ts'
 import type { Route } from './server.ts'
 
 /** `grant` is null until WELCOME. */

@@ -3,11 +3,25 @@
  * stream; a viewer that answers TICK late is served snapshots until it keeps up again. Whom a device belongs to
  * and what it looks like, it asks.
  */
+
+import type { HelloDeadlines, Waiting } from '../access/helloDeadline.ts'
+import { expired, type LoginCheck } from '../access/login.ts'
+import { createRenewal, type Renewable } from '../access/renewal.ts'
+import type { Rights } from '../access/rights.ts'
 import { type Bucket, createBucket, take } from '../core/bucket.ts'
 import type { ViewerGrant } from '../core/grant.ts'
 import * as lanes from '../core/lane.ts'
 import type { Tally } from '../core/tally.ts'
-import type { Counts } from '../metrics.ts'
+import {
+  type Audience,
+  deviceTopic,
+  EVERYONE,
+  type Listener,
+  type Topic,
+  userTopic,
+} from '../live/audience.ts'
+import * as snapshots from '../live/snapshot.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeViewerFrame } from '../protocol/decode.ts'
 import {
@@ -19,14 +33,8 @@ import {
   encodeViewerWelcome,
 } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE, type ViewerFrame } from '../protocol/messages.ts'
-import type { Rights } from '../rights.ts'
-import { type Audience, deviceTopic, EVERYONE, type Listener, type Topic, userTopic } from './audience.ts'
-import type { HelloDeadlines, Waiting } from './hello.ts'
-import { expired, type LoginCheck } from './login.ts'
 import type { Peer } from './peer.ts'
-import { createRenewal, type Renewable } from './renewal.ts'
 import type { Route } from './server.ts'
-import * as snapshots from './snapshot.ts'
 
 /** One viewer's socket, from upgrade to close. `grant` is null until WELCOME. */
 export interface Viewer extends Listener, Renewable {

@@ -3,8 +3,8 @@
  * The PROXY protocol is not asked: a client can send its header as well.
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
-import { blockOf, clientOf, isOwnMachine, readAddress, type Trust } from '../addresses.ts'
-import type { Called } from '../origins.ts'
+import { blockOf, clientOf, isOwnMachine, readAddress, type Trust } from '../access/addresses.ts'
+import type { Called } from '../access/origins.ts'
 
 export interface Visitor extends Called {
   address: string

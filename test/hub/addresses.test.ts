@@ -1,8 +1,15 @@
 /** Addresses, networks and origins, apart from any socket: one spelling each, and whose word counts. */
 import { describe, expect, test } from 'vitest'
-import { blockOf, clientOf, createTrust, isPrivate, readAddress, readNetwork } from '../../src/addresses.ts'
+import {
+  blockOf,
+  clientOf,
+  createTrust,
+  isPrivate,
+  readAddress,
+  readNetwork,
+} from '../../src/access/addresses.ts'
+import { createOrigins, readOrigin } from '../../src/access/origins.ts'
 import { type ConfigError, parseConfig } from '../../src/config.ts'
-import { createOrigins, readOrigin } from '../../src/origins.ts'
 
 describe('an address', () => {
   test.each([

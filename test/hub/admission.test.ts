@@ -1,9 +1,9 @@
 /** Who is let in as a device, decided apart from sockets and database: clocks and changes in the middle of a HELLO. */
 import { expect, test } from 'vitest'
-import { createAdmission } from '../../src/admission.ts'
+import { createAdmission } from '../../src/access/admission.ts'
+import { createDeviceKey } from '../../src/access/deviceKey.ts'
 import { parseConfig } from '../../src/config.ts'
 import { createFleet } from '../../src/core/fleet.ts'
-import { createDeviceKey } from '../../src/deviceKey.ts'
 import { CLOSE } from '../../src/protocol/closes.ts'
 
 const BUILT_MS = Date.UTC(2026, 0, 1)

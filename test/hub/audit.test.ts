@@ -1,6 +1,6 @@
 /** The audit trail: one line for each thing worth one, whose secrets are nowhere, and which nobody can flood. */
 import { expect, test } from 'vitest'
-import { createAudit } from '../../src/audit.ts'
+import { createAudit } from '../../src/ops/audit.ts'
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
 import { startHub } from '../rig/hub.ts'
 import { createEmbedded } from '../rig/kinds.ts'

@@ -1,12 +1,12 @@
 /** What viewers are told of a device that changes, decided apart from sockets and database. */
 import { decode } from '@msgpack/msgpack'
 import { expect, test } from 'vitest'
-import { type ChangesOptions, createChanges } from '../../src/changes.ts'
 import { parseConfig } from '../../src/config.ts'
 import type { DeviceRow } from '../../src/core/directory.ts'
 import { createFleet } from '../../src/core/fleet.ts'
+import { type ChangesOptions, createChanges } from '../../src/live/changes.ts'
+import { createRoster } from '../../src/live/roster.ts'
 import type { DeviceRecord } from '../../src/protocol/encode.ts'
-import { createRoster } from '../../src/roster.ts'
 
 const USER_ID = 1
 const PROFILE = { color: 'blue', platform: 'android' } as const

@@ -1,7 +1,7 @@
 /** When the hub looks again at what was granted, and whom it tells; the database is the test. */
 import { expect, test } from 'vitest'
+import { createRights } from '../../src/access/rights.ts'
 import type { Grant, Withdrawal } from '../../src/core/grant.ts'
-import { createRights } from '../../src/rights.ts'
 
 const DEVICE: Grant = { role: 'device', userId: 1, deviceId: 7, keyHash: 'a hash' }
 const VIEWER: Grant = { role: 'user', userId: 1 }

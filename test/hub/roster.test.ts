@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { comeOnline } from '../../src/core/device.ts'
 import { createFleet } from '../../src/core/fleet.ts'
-import { createRoster } from '../../src/roster.ts'
+import { createRoster } from '../../src/live/roster.ts'
 import { knownDevice, LIMITS, NOW_MS } from '../core/frames.ts'
 
 const PROFILE = { name: 'Bike', color: 'blue', platform: 'android' } as const

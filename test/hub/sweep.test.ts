@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { createBacklog } from '../../src/core/backlog.ts'
 import { createFleet } from '../../src/core/fleet.ts'
-import { createSweep } from '../../src/sweep.ts'
+import { createSweep } from '../../src/upkeep/sweep.ts'
 import { HOUR_MS, knownDevice, LIMITS, NOW_MS, storedSession } from '../core/frames.ts'
 
 /** Until its last words are stored it stays in memory, and may come back before that. */

@@ -47,7 +47,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a viewer that lagged when it went is never forgotten',
-    file: 'sockets/audience.ts',
+    file: 'live/audience.ts',
     search: 'if (circle.live.delete(listener)) listener.peer.leave(circle.name)',
     replace: 'if (!circle.live.delete(listener)) continue; listener.peer.leave(circle.name)',
     tests: ['simulation/simulation.test.ts'],
@@ -65,7 +65,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a key that is renewed behind the back of the hub goes on',
-    file: 'rights.ts',
+    file: 'access/rights.ts',
     search: 'if (why !== undefined && (held.has(entry) || hasLeft(entry))) entry.withdraw(why)',
     replace: "if (why === 'gone' && (held.has(entry) || hasLeft(entry))) entry.withdraw(why)",
     tests: ['simulation/simulation.test.ts'],
@@ -74,7 +74,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a device whose user is deactivated counts as gone',
-    file: 'sweep.ts',
+    file: 'upkeep/sweep.ts',
     search: 'if (known.isGone) device.isGone = true',
     replace: 'device.isGone = true',
     tests: ['hub/sweep.test.ts'],
@@ -82,7 +82,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'what a sweep has read of a device counts, whatever was said of it meanwhile',
-    file: 'sweep.ts',
+    file: 'upkeep/sweep.ts',
     search: 'if (known === undefined || isChanged(id)) continue',
     replace: 'isChanged(id); if (known === undefined) continue',
     tests: ['hub/sweep.test.ts'],
@@ -90,7 +90,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'an op that puts back the status which was told last is not told',
-    file: 'delivery.ts',
+    file: 'ingest/delivery.ts',
     search: 'told.get(session) === news',
     replace: "told.get(session)?.split(' ', 3).join() === news.split(' ', 3).join()",
     tests: ['hub/pause.test.ts'],
@@ -291,7 +291,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'no PAUSE when a frame has waited too long',
-    file: 'sockets/pacing.ts',
+    file: 'ingest/pacing.ts',
     search: '<= lateMs) pause(link)',
     replace: '<= Number.NEGATIVE_INFINITY * lateMs) pause(link)',
     tests: ['hub/pause.test.ts'],
@@ -317,7 +317,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'whoever never says HELLO stays',
-    file: 'sockets/hello.ts',
+    file: 'access/helloDeadline.ts',
     search: 'if (!entry.isDone) expire(entry)',
     replace: 'if (!entry.isDone && dueMs < 0) expire(entry)',
     tests: ['hub/device.test.ts'],
@@ -382,7 +382,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'whoever has left a subscription is still published to',
-    file: 'sockets/audience.ts',
+    file: 'live/audience.ts',
     search: 'if (circle.live.delete(listener)) listener.peer.leave(circle.name)',
     replace: 'circle.live.delete(listener)',
     tests: ['hub/subscription.test.ts'],
@@ -435,7 +435,7 @@ export const MUTANTS: readonly Mutant[] = [
   // Rights
   {
     breaks: 'a right that is withdrawn closes nothing',
-    file: 'rights.ts',
+    file: 'access/rights.ts',
     search: 'if (why !== undefined && (held.has(entry) || hasLeft(entry))) entry.withdraw(why)',
     replace: "if (why === 'gone' && (held.has(entry) || hasLeft(entry))) entry.withdraw(why)",
     tests: ['hub/viewer.test.ts'],
@@ -444,7 +444,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'memory lets a device in again and again that was withdrawn',
-    file: 'rights.ts',
+    file: 'access/rights.ts',
     search: "if (grant.role === 'device' && !entry.isLookedAt) left.set(grant.deviceId, entry)",
     replace: "if (grant.role === 'user' && entry.isLookedAt) left.set(grant.userId, entry)",
     tests: ['hub/rights.test.ts'],
@@ -452,7 +452,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a device that was forgotten is shown with an epoch of the past',
-    file: 'roster.ts',
+    file: 'live/roster.ts',
     search: '{ ...record, epoch }',
     replace: '{ ...record, epoch: Math.min(epoch, 0) }',
     tests: ['hub/roster.test.ts'],
@@ -460,7 +460,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a user who is deactivated over the API goes on watching',
-    file: 'rights.ts',
+    file: 'access/rights.ts',
     search: "if (grant.userId === user.id && !survives(grant, user)) withdraw('refused')",
     replace:
       "if (grant.userId === user.id && !survives(grant, user) && grant.role === 'device') withdraw('refused')",
@@ -534,7 +534,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a wrong key of a known device is welcome',
-    file: 'admission.ts',
+    file: 'access/admission.ts',
     search: 'return isKeyHash(keyHash, access?.keyHash ?? null) && access!.isActive',
     replace: 'return isKeyHash(access?.keyHash ?? keyHash, access?.keyHash ?? null) && access!.isActive',
     tests: ['hub/admission.test.ts'],
@@ -542,7 +542,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a hub whose clock is behind lets devices in',
-    file: 'admission.ts',
+    file: 'access/admission.ts',
     search: 'nowMs < newestReceivedMs - BEHIND_MS_MAX',
     replace: 'nowMs < newestReceivedMs - BEHIND_MS_MAX * 60',
     tests: ['hub/admission.test.ts'],
@@ -552,10 +552,10 @@ export const MUTANTS: readonly Mutant[] = [
   // Bounds
   {
     breaks: 'an address may have one socket more',
-    file: 'core/door.ts',
+    file: 'access/door.ts',
     search: 'if (neighbour.open >= limits.socketsPerAddressMax)',
     replace: 'if (neighbour.open > limits.socketsPerAddressMax)',
-    tests: ['core/door.test.ts'],
+    tests: ['access/door.test.ts'],
     by: /may have so many sockets open, .*: AssertionError: expected null to be 'addressFull'/,
   },
   {

@@ -1,6 +1,6 @@
 /** Tokens of every shape, written by hand: right ones, and wrong ones of one defect each. */
 import { createHmac } from 'node:crypto'
-import { readSecret } from '../../src/tokens.ts'
+import { readSecret } from '../../src/access/tokens.ts'
 import type { TestDatabase } from './kinds.ts'
 
 export interface Forgery {

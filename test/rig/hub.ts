@@ -9,7 +9,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { createTokens, readSecret } from '../../src/tokens.ts'
+import { createTokens, readSecret } from '../../src/access/tokens.ts'
 import type { TestDatabase } from './kinds.ts'
 import { secretIn } from './secrets.ts'
 

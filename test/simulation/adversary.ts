@@ -1,5 +1,5 @@
 /** What goes wrong while the world runs, drawn from its chance: the ordinary life of devices, and every fault there is. */
-import { keyHashOf } from '../../src/deviceKey.ts'
+import { keyHashOf } from '../../src/access/deviceKey.ts'
 import type { VirtualDevice } from './device.ts'
 import { type DeviceTable, POISON_ACCURACY, type UserTable } from './tables.ts'
 import type { World } from './world.ts'

@@ -2,7 +2,7 @@
  * Devices, viewers, a hub and a database in one place, with all chance and all time from one seed. It puts them together
  * and lets time pass; what happens to them is the adversary's business, what must be so the witnesses'.
  */
-import { keyHashOf } from '../../src/deviceKey.ts'
+import { keyHashOf } from '../../src/access/deviceKey.ts'
 import type { Peer } from '../../src/sockets/peer.ts'
 import { type Chance, createChance } from '../rig/chance.ts'
 import { type Clock, createClock, settled, takeOverTimers } from './clock.ts'

@@ -13,7 +13,7 @@ import {
   writeDeviceKey,
   writeLastSeen,
 } from '../../src/store/devices.ts'
-import { createLastSeen } from '../../src/store/lastSeen.ts'
+import { createLastSeen } from '../../src/upkeep/coalesced.ts'
 import { HOUR_MS, MINUTE_MS, NOW_MS, row } from '../core/frames.ts'
 import { describeOnEachStore, forgotten } from './eachStore.ts'
 import { writingTo } from './writing.ts'

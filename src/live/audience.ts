@@ -2,8 +2,8 @@
  * Who sees which device: topics of the server for viewers in the live stream, and a mark on the viewers that are
  * served snapshots instead. A frame is encoded once and handed to the server once for each topic.
  */
-import type { Counts } from '../metrics.ts'
-import type { Peer } from './peer.ts'
+import type { Counts } from '../ops/metrics.ts'
+import type { Peer } from '../sockets/peer.ts'
 
 /** A number, since looking one up is all that most frames cost here. */
 export type Topic = number

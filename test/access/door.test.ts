@@ -1,6 +1,6 @@
 /** The door, decided apart from sockets: who may open, connect and ask, and what is forgotten. */
 import { expect, test } from 'vitest'
-import { createDoor, type DoorLimits } from '../../src/core/door.ts'
+import { createDoor, type DoorLimits } from '../../src/access/door.ts'
 import { createTally } from '../../src/core/tally.ts'
 
 const MANY = 1_000_000

@@ -4,8 +4,8 @@
  */
 import type { Directory } from '../core/directory.ts'
 import type { ViewerGrant } from '../core/grant.ts'
-import type { Identify, Identity } from '../identity.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
+import type { Identify, Identity } from './identity.ts'
 
 export type Login = { grant: ViewerGrant; expiresMs: number } | { close: Close }
 

@@ -2,9 +2,9 @@
  * The deadline of HELLO. A peer that drips bytes keeps the server's own timer alive for ever, so this one counts
  * from the open socket, whatever arrives.
  */
-import type { Counts } from '../metrics.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { CLOSE } from '../protocol/closes.ts'
-import type { Peer } from './peer.ts'
+import type { Peer } from '../sockets/peer.ts'
 
 export interface Waiting {
   peer: Peer

@@ -2,8 +2,8 @@
  * What was granted at HELLO, for as long as the socket is open: taken back at once when a change over the API says so,
  * and looked at again for whatever else the database came to say (V6). One look is for all sockets together.
  */
-import type { ShareRow, UserRow } from './core/directory.ts'
-import { type Grant, survives, type Withdrawal } from './core/grant.ts'
+import type { ShareRow, UserRow } from '../core/directory.ts'
+import { type Grant, survives, type Withdrawal } from '../core/grant.ts'
 
 export interface RightsOptions {
   /** Those of the grants that are good no more; rejects when the database is away. */

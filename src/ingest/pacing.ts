@@ -1,8 +1,8 @@
 /** What a device is told of its pace: PAUSE while the store is away or behind (D7), RATE as viewers come and go. */
 import type { Device } from '../core/device.ts'
-import type { Counts } from '../metrics.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { encodePause, encodeRate } from '../protocol/encode.ts'
-import type { DeviceLink } from './link.ts'
+import type { DeviceLink } from '../sockets/link.ts'
 
 export interface PacingOptions {
   limits: {

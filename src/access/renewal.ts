@@ -1,11 +1,11 @@
 /** AUTH: the socket of a viewer or an admin goes on with a fresh token of the same subject (V7). */
 import { isRenewed, renewed, type ViewerGrant } from '../core/grant.ts'
-import type { Counts } from '../metrics.ts'
+import type { Counts } from '../ops/metrics.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { encodeAuthOk, encodeError } from '../protocol/encode.ts'
-import type { Rights } from '../rights.ts'
+import type { Peer } from '../sockets/peer.ts'
 import { expired, type Login, type LoginCheck } from './login.ts'
-import type { Peer } from './peer.ts'
+import type { Rights } from './rights.ts'
 
 /** A socket that has had its WELCOME. */
 export interface Renewable {

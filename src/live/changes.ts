@@ -1,14 +1,14 @@
 /** What a change made over the API means for sockets, for viewers, and for a HELLO under way. */
-import type { Admission } from './admission.ts'
-import type { DeviceRow, ShareRow, UserRow } from './core/directory.ts'
-import type { Fleet } from './core/fleet.ts'
-import { CLOSE } from './protocol/closes.ts'
-import { encodeDeviceRecord, encodeGone } from './protocol/encode.ts'
-import type { Rights } from './rights.ts'
+import type { Admission } from '../access/admission.ts'
+import type { Rights } from '../access/rights.ts'
+import type { DeviceRow, ShareRow, UserRow } from '../core/directory.ts'
+import type { Fleet } from '../core/fleet.ts'
+import { CLOSE } from '../protocol/closes.ts'
+import { encodeDeviceRecord, encodeGone } from '../protocol/encode.ts'
+import type { DeviceSocket } from '../sockets/device.ts'
+import type { ViewerSocket } from '../sockets/viewer.ts'
+import type { Audience } from './audience.ts'
 import type { Roster } from './roster.ts'
-import type { Audience } from './sockets/audience.ts'
-import type { DeviceSocket } from './sockets/device.ts'
-import type { ViewerSocket } from './sockets/viewer.ts'
 
 export interface ChangesOptions {
   fleet: Fleet

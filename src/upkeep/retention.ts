@@ -2,8 +2,8 @@
  * Retention: what is older than the limit goes, device by device, a few rows at a time and with rests between, so
  * that the writer never notices. How rows are deleted it does not know.
  */
-import { forgetOld } from './core/device.ts'
-import type { Fleet } from './core/fleet.ts'
+import { forgetOld } from '../core/device.ts'
+import type { Fleet } from '../core/fleet.ts'
 
 /** Deletes so many rows of a device at most; resolves with how many there were. */
 type Delete = (deviceId: number, oldestMs: number, rowsMax: number) => Promise<number>

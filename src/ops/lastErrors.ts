@@ -3,7 +3,7 @@
  * start. The dead letters of the database are the record; this is the first look.
  */
 import { LRUCache } from 'lru-cache'
-import { REASON, type Reason } from './protocol/messages.ts'
+import { REASON, type Reason } from '../protocol/messages.ts'
 
 export interface LastError {
   deviceId: number

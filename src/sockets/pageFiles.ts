@@ -36,7 +36,7 @@ interface File {
 
 export type Pages = ReturnType<typeof readPages>
 
-const BUILT = fileURLToPath(new URL('./web/', import.meta.url))
+const BUILT = fileURLToPath(new URL('../web/', import.meta.url))
 const PLACES: Readonly<Record<string, string>> = {
   '/': '/index.html',
   '/track': '/track.html',

@@ -1,9 +1,9 @@
 /** Devices as viewers are shown them: as they are in memory, and as the database knows them where they are not. */
 import { LRUCache } from 'lru-cache'
-import { recordOf } from './core/device.ts'
-import type { Fleet } from './core/fleet.ts'
-import type { DeviceRecord } from './protocol/encode.ts'
-import type { Describe } from './sockets/viewer.ts'
+import { recordOf } from '../core/device.ts'
+import type { Fleet } from '../core/fleet.ts'
+import type { DeviceRecord } from '../protocol/encode.ts'
+import type { Describe } from '../sockets/viewer.ts'
 
 export interface RosterOptions {
   fleet: Fleet

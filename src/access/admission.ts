@@ -1,9 +1,9 @@
 /** Who may connect as a device: the key, the database's word on the device, and a clock that can be believed. */
 import { LRUCache } from 'lru-cache'
-import type { Device, DeviceProfile, KnownDevice } from './core/device.ts'
-import type { Fleet } from './core/fleet.ts'
+import type { Device, DeviceProfile, KnownDevice } from '../core/device.ts'
+import type { Fleet } from '../core/fleet.ts'
+import { CLOSE, type Close } from '../protocol/closes.ts'
 import { deviceIdOf, isKeyHash, keyHashOf } from './deviceKey.ts'
-import { CLOSE, type Close } from './protocol/closes.ts'
 
 /** What the database says of a device's right to connect. */
 export interface Access extends DeviceProfile {

@@ -1,16 +1,16 @@
 /** What happens once a batch is stored: ACKs, and everything that viewers learn only after the commit. */
 import { LRUCache } from 'lru-cache'
-import type { Backlog } from './core/backlog.ts'
-import { type Bucket, createBucket, take } from './core/bucket.ts'
-import { type Device, nextPosition, type Span } from './core/device.ts'
-import type { Fleet } from './core/fleet.ts'
-import type { Session } from './core/sessions.ts'
-import type { Metrics } from './metrics.ts'
-import { CLOSE } from './protocol/closes.ts'
-import { encodeBackfilled, encodeSessionChange } from './protocol/encode.ts'
-import type { DeviceSocket } from './sockets/device.ts'
-import type { DeviceLink } from './sockets/link.ts'
-import type { Stored } from './store/writer.ts'
+import type { Backlog } from '../core/backlog.ts'
+import { type Bucket, createBucket, take } from '../core/bucket.ts'
+import { type Device, nextPosition, type Span } from '../core/device.ts'
+import type { Fleet } from '../core/fleet.ts'
+import type { Session } from '../core/sessions.ts'
+import type { Metrics } from '../ops/metrics.ts'
+import { CLOSE } from '../protocol/closes.ts'
+import { encodeBackfilled, encodeSessionChange } from '../protocol/encode.ts'
+import type { DeviceSocket } from '../sockets/device.ts'
+import type { DeviceLink } from '../sockets/link.ts'
+import type { Stored } from '../store/writer.ts'
 
 export interface DeliveryOptions {
   limits: { refusedRowsPerHourMax: number }

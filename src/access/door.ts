@@ -3,7 +3,7 @@
  * without having said who they are. It counts and judges; it knows no socket and reads no clock.
  */
 import { LRUCache } from 'lru-cache'
-import { type Bucket, createBucket, take } from './bucket.ts'
+import { type Bucket, createBucket, take } from '../core/bucket.ts'
 
 export interface DoorLimits {
   /** Sockets without a WELCOME, in all and of one address. */

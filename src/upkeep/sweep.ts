@@ -1,8 +1,8 @@
 /** Ends sessions that have been idle for too long, of devices in memory and of those that are not. */
-import type { Backlog } from './core/backlog.ts'
-import { type Device, endIdleSessions, type KnownDevice } from './core/device.ts'
-import type { Fleet } from './core/fleet.ts'
-import type { Session } from './core/sessions.ts'
+import type { Backlog } from '../core/backlog.ts'
+import { type Device, endIdleSessions, type KnownDevice } from '../core/device.ts'
+import type { Fleet } from '../core/fleet.ts'
+import type { Session } from '../core/sessions.ts'
 
 export interface SweepOptions<Owner> {
   fleet: Fleet

@@ -3,10 +3,10 @@
  * database's word. It refuses to know where the token came from.
  */
 import { decodeJwt } from 'jose'
-import type { Directory, UserRow } from './core/directory.ts'
-import type { Provider } from './core/grant.ts'
+import type { Directory, UserRow } from '../core/directory.ts'
+import type { Provider } from '../core/grant.ts'
+import { TOKEN_CHARS_MAX } from '../protocol/messages.ts'
 import type { Oidc, Stranger } from './oidc.ts'
-import { TOKEN_CHARS_MAX } from './protocol/messages.ts'
 import type { Tokens } from './tokens.ts'
 
 export type Identity =
