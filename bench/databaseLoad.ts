@@ -4,7 +4,7 @@
  * work.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openConnection } from '../src/store/connection.ts'
+import { openConnection } from '../src/store/line/connection.ts'
 import { serveTasks } from './children.ts'
 import { monotonicMs } from './clock.ts'
 import { createInsertLoop } from './insertLoop.ts'

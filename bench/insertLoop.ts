@@ -4,11 +4,11 @@
  */
 import { createSessionBook, type Session } from '../src/core/sessions.ts'
 import { POINT_STRIDE } from '../src/protocol/messages.ts'
-import type { Run } from '../src/store/connection.ts'
 import { insertDevice } from '../src/store/devices.ts'
-import { insertPoints, type PointRow, pointParameters } from '../src/store/points.ts'
-import { saveSessions } from '../src/store/sessions.ts'
-import { insertUser } from '../src/store/users.ts'
+import type { Run } from '../src/store/line/connection.ts'
+import { insertUser } from '../src/store/people/users.ts'
+import { insertPoints, type PointRow, pointParameters } from '../src/store/points/points.ts'
+import { saveSessions } from '../src/store/points/sessions.ts'
 import { cpuMs, monotonicMs } from './clock.ts'
 import { type Course, nextPoints, startCourse } from './points.ts'
 

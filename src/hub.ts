@@ -39,7 +39,6 @@ import { createStreams } from './sockets/stream.ts'
 import { localUrl, tlsExpiresMs } from './sockets/tls.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
 import { createVisitors } from './sockets/visitor.ts'
-import { codeOf, describeError, type Run } from './store/connection.ts'
 import {
   readAccess,
   readCredentials,
@@ -47,15 +46,16 @@ import {
   readNewestReceivedMs,
   readRecords,
 } from './store/devices.ts'
-import { createDirectory } from './store/directory.ts'
-import { createGather } from './store/gather.ts'
-import { createHistory } from './store/history.ts'
-import { readIdleDevices, readLastPoints } from './store/lastPoints.ts'
-import { deletePoints, deleteRejected, deleteSessions, findOld } from './store/retention.ts'
-import { readWithdrawn } from './store/rights.ts'
-import { openStore, type Store } from './store/store.ts'
-import { writeLastLogin } from './store/users.ts'
-import { createWriter, type Writer } from './store/writer.ts'
+import { codeOf, describeError, type Run } from './store/line/connection.ts'
+import { createGather } from './store/line/gather.ts'
+import { openStore, type Store } from './store/open/store.ts'
+import { createHistory } from './store/past/history.ts'
+import { createDirectory } from './store/people/directory.ts'
+import { readWithdrawn } from './store/people/rights.ts'
+import { writeLastLogin } from './store/people/users.ts'
+import { readIdleDevices, readLastPoints } from './store/points/lastPoints.ts'
+import { deletePoints, deleteRejected, deleteSessions, findOld } from './store/points/retention.ts'
+import { createWriter, type Writer } from './store/points/writer.ts'
 import { createLastSeen } from './upkeep/coalesced.ts'
 import { createRetention } from './upkeep/retention.ts'
 import { createSweep } from './upkeep/sweep.ts'

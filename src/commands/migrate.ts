@@ -1,6 +1,6 @@
 /** `alzy migrate`: brings the database up to date, or tells how far it is. */
 import { parseConfig } from '../config.ts'
-import { migrateDatabase } from '../store/store.ts'
+import { migrateDatabase } from '../store/open/store.ts'
 
 export interface MigrateIo {
   env: Readonly<Record<string, string | undefined>>

@@ -3,7 +3,7 @@ import { type Config, ConfigError, parseConfig } from '../config.ts'
 import type { Hub } from '../hub.ts'
 import { createLog } from '../ops/log.ts'
 import { tlsProblems } from '../sockets/tls.ts'
-import { StartError } from '../store/startError.ts'
+import { StartError } from '../store/open/startError.ts'
 
 export interface ServeIo {
   env: Readonly<Record<string, string | undefined>>

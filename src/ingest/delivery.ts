@@ -10,7 +10,7 @@ import { CLOSE } from '../protocol/closes.ts'
 import { encodeBackfilled, encodeSessionChange } from '../protocol/encode.ts'
 import type { DeviceSocket } from '../sockets/device.ts'
 import type { DeviceLink } from '../sockets/link.ts'
-import type { Stored } from '../store/writer.ts'
+import type { Stored } from '../store/points/writer.ts'
 
 export interface DeliveryOptions {
   limits: { refusedRowsPerHourMax: number }

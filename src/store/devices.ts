@@ -9,9 +9,9 @@ import {
   POINT_SOURCES,
   type SessionStatus,
 } from '../protocol/messages.ts'
-import { column } from './arrays.ts'
-import type { Run } from './connection.ts'
-import { readRecentSessions } from './sessions.ts'
+import { column } from './line/arrays.ts'
+import type { Run } from './line/connection.ts'
+import { readRecentSessions } from './points/sessions.ts'
 
 /** What decides whether a device may connect, and what it is called. */
 export interface DeviceAccess extends DeviceProfile {

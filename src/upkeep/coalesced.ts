@@ -2,8 +2,9 @@
  * `devices.last_seen_at` and `users.last_login_at`, coalesced: noted whenever it happens, written every few seconds in
  * one statement.
  */
-import type { Run } from '../store/connection.ts'
+
 import { writeLastSeen } from '../store/devices.ts'
+import type { Run } from '../store/line/connection.ts'
 
 type Write = (run: Run, noted: ReadonlyMap<number, number>) => Promise<void>
 

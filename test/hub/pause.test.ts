@@ -1,6 +1,6 @@
 /** A store that lets one wait: what a device and its viewers are told before the commit, and what only after it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openConnection } from '../../src/store/connection.ts'
+import { openConnection } from '../../src/store/line/connection.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { createPostgres, type TestDatabase } from '../rig/kinds.ts'
 import {

@@ -28,7 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   // What is acknowledged is stored
   {
     breaks: 'ACK before the commit',
-    file: 'store/writer.ts',
+    file: 'store/points/writer.ts',
     search: 'const stored = await store(run, lane, entries) // Resolves only once all of it is committed.',
     replace:
       'void store(run, lane, entries); const stored = { entries, sessions: [], rows: 0, inserted: 0, refused: new Map<number, number>(), tookMs: 0 }',
@@ -38,7 +38,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a batch that was too slow three times counts as stored',
-    file: 'store/writer.ts',
+    file: 'store/points/writer.ts',
     search: 'if (fault === SLOW) return halve()',
     replace: 'if (fault === SLOW) return inserted',
     tests: ['simulation/simulation.test.ts'],
@@ -98,7 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a refused row is told by the place of another',
-    file: 'store/writer.ts',
+    file: 'store/points/writer.ts',
     search: 'if (index <= place) place += 1',
     replace: 'if (index < place) place += 1',
     tests: ['simulation/simulation.test.ts'],
@@ -107,7 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a lost reply is taken for a commit',
-    file: 'store/writer.ts',
+    file: 'store/points/writer.ts',
     search: 'options.onRetry()',
     replace: "options.onRetry(); if (code !== '57014') return null",
     tests: ['store/cuts.test.ts'],
@@ -115,7 +115,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a batch that nobody will end keeps its rows from being stored',
-    file: 'store/connection.ts',
+    file: 'store/line/connection.ts',
     search: 'if (codeOf(error) === LOCKED) await unlock(line)',
     replace: 'if (codeOf(error) === LOCKED && options.timeoutMs === 0) await unlock(line)',
     tests: ['fault/cutDatabase.test.ts'],
@@ -124,7 +124,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'what is tried again is not the batch of before',
-    file: 'store/writer.ts',
+    file: 'store/points/writer.ts',
     search: 'inserted = await insertPoints(run, batch)',
     replace:
       'const first = batch.splice(0); inserted = await insertPoints(run, first.length > 0 ? first : pointParameters(rows.slice(1)))',
@@ -133,7 +133,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'points are stored as often as they come',
-    file: 'store/points.ts',
+    file: 'store/points/points.ts',
     search: 'on conflict (device_id, recorded_at) do nothing',
     replace: '',
     tests: ['store/writer.test.ts'],
@@ -142,7 +142,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'the last content of a point stays, not the first',
-    file: 'store/points.ts',
+    file: 'store/points/points.ts',
     search: 'on conflict (device_id, recorded_at) do nothing',
     replace:
       'on conflict (device_id, recorded_at) do update set accuracy = excluded.accuracy, lat = excluded.lat',
@@ -152,7 +152,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a poison row takes its whole batch with it',
-    file: 'store/writer.ts',
+    file: 'store/points/writer.ts',
     search: 'if (rows.length === 1) {\n        refusals',
     replace: 'if (rows.length >= 1) {\n        refusals',
     tests: ['store/refusals.test.ts'],
@@ -161,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'sessions that the database has lost are not recognised',
-    file: 'store/writer.ts',
+    file: 'store/points/writer.ts',
     search: 'if (fault !== FOREIGN_KEY || isRecreated)',
     replace: 'if (fault !== UNIQUE || isRecreated)',
     tests: ['store/lostRows.test.ts'],
@@ -170,7 +170,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'the watchdog never fires',
-    file: 'store/line.ts',
+    file: 'store/line/line.ts',
     search: '}, options.timeoutMs)',
     replace: '}, 2 ** 31 - 1)',
     tests: ['store/cuts.test.ts'],
@@ -213,7 +213,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'dead letters have no bound',
-    file: 'store/points.ts',
+    file: 'store/points/points.ts',
     search: 'ranked.place > $2::int',
     replace: 'ranked.place > $2::int + 1',
     tests: ['store/refusals.test.ts'],
@@ -274,7 +274,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a start that its device has named moves',
-    file: 'store/sessions.ts',
+    file: 'store/points/sessions.ts',
     search: '  and exists (select from automatic_sessions a where a.session_id = s.id)\n',
     replace: '',
     tests: ['store/automaticSessions.test.ts'],
@@ -586,7 +586,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'what has been answered keeps its parameters',
-    file: 'store/connection.ts',
+    file: 'store/line/connection.ts',
     search: 'Object.assign(query, { args: null, parameters: null })',
     replace: 'Object.assign(query, {})',
     tests: ['store/connection.test.ts'],
@@ -597,7 +597,7 @@ export const MUTANTS: readonly Mutant[] = [
   // The past
   {
     breaks: 'a page of points begins with the last point of the page before',
-    file: 'store/track.ts',
+    file: 'store/past/track.ts',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is code
     search: "where device_id = ${bind(wanted.deviceId, 'int')}\n      and recorded_at > ",
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is code
@@ -608,7 +608,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'an export leaves out what is at the edge of a page',
-    file: 'store/track.ts',
+    file: 'store/past/track.ts',
     search: 'next: points.at(-1)!.place }',
     replace: 'next: points.at(-1)!.place + 1_000 * US_PER_MS }',
     tests: ['store/history.test.ts'],
@@ -626,7 +626,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'retention deletes sessions that are running',
-    file: 'store/retention.ts',
+    file: 'store/points/retention.ts',
     search:
       'where s.device_id = $1::int and s.started_at < to_timestamp($2::float8 / 1000)\n    and s.ended_at < to_timestamp($2::float8 / 1000)',
     replace: 'where s.device_id = $1::int and s.started_at < to_timestamp($2::float8 / 1000)',

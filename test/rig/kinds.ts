@@ -6,8 +6,8 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { inject } from 'vitest'
-import { openConnection } from '../../src/store/connection.ts'
-import { openEmbedded } from '../../src/store/embedded.ts'
+import { openConnection } from '../../src/store/line/connection.ts'
+import { openEmbedded } from '../../src/store/open/embedded.ts'
 import { freshDatabase, postgresMissing } from './sharedPostgres.ts'
 
 declare module 'vitest' {

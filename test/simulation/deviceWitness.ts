@@ -4,7 +4,7 @@
  */
 import type { Entry } from '../../src/core/backlog.ts'
 import type { DeviceLink } from '../../src/sockets/link.ts'
-import type { Stored } from '../../src/store/writer.ts'
+import type { Stored } from '../../src/store/points/writer.ts'
 import * as t from '../rig/points.ts'
 import type { Item, Sent } from './device.ts'
 import type { Limits } from './limits.ts'

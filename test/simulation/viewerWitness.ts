@@ -5,7 +5,7 @@
 import type { Entry } from '../../src/core/backlog.ts'
 import { POINT_STRIDE } from '../../src/protocol/messages.ts'
 import type { DeviceLink } from '../../src/sockets/link.ts'
-import type { Stored } from '../../src/store/writer.ts'
+import type { Stored } from '../../src/store/points/writer.ts'
 import * as t from '../rig/points.ts'
 import type { Fail } from './deviceWitness.ts'
 import type { Hub } from './hub.ts'

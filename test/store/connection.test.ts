@@ -11,7 +11,7 @@ import {
   describeError,
   openConnection,
   type Parameter,
-} from '../../src/store/connection.ts'
+} from '../../src/store/line/connection.ts'
 import { type FaultProxy, startProxy } from '../rig/proxy.ts'
 import { sharedPostgres } from '../rig/sharedPostgres.ts'
 import { until } from '../rig/until.ts'

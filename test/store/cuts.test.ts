@@ -1,7 +1,7 @@
 /** A line to the server that is cut or frozen at every moment of a batch: stored once, reported once it is. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Device } from '../../src/core/device.ts'
-import { openStore, type Store } from '../../src/store/store.ts'
+import { openStore, type Store } from '../../src/store/open/store.ts'
 import { HOUR_MS, NOW_MS } from '../core/frames.ts'
 import { type Action, type CutKind, type FaultProxy, startProxy } from '../rig/proxy.ts'
 import { sharedPostgres } from '../rig/sharedPostgres.ts'

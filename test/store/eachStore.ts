@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { createDevice, type Device } from '../../src/core/device.ts'
 import type { DeviceColor, DevicePlatform } from '../../src/protocol/messages.ts'
-import type { Run } from '../../src/store/connection.ts'
 import { insertDevice, readCredentials } from '../../src/store/devices.ts'
-import { openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
-import { insertUser } from '../../src/store/users.ts'
+import type { Run } from '../../src/store/line/connection.ts'
+import { openStore, type Store, type StoreOptions } from '../../src/store/open/store.ts'
+import { insertUser } from '../../src/store/people/users.ts'
 import { LIMITS, NOW_MS } from '../core/frames.ts'
 import { databaseKinds, type TestDatabase } from '../rig/kinds.ts'
 

@@ -1,7 +1,7 @@
 /** Tests that hurt connections, locks or settings, which only a PostgreSQL server has; skipped by name without one. */
 import { afterAll, beforeAll, describe } from 'vitest'
-import { type Connection, openConnection } from '../../src/store/connection.ts'
-import type { StoreOptions } from '../../src/store/store.ts'
+import { type Connection, openConnection } from '../../src/store/line/connection.ts'
+import type { StoreOptions } from '../../src/store/open/store.ts'
 import { type Database, freshDatabase, postgresMissing } from '../rig/sharedPostgres.ts'
 import { STORE_LIMITS } from './eachStore.ts'
 

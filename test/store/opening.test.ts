@@ -1,8 +1,8 @@
 /** Opening a store on a server: it waits for one that is away, and refuses one that only a person can put right. */
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import { StartError } from '../../src/store/startError.ts'
-import { migrateDatabase, openStore, type Store } from '../../src/store/store.ts'
+import { StartError } from '../../src/store/open/startError.ts'
+import { migrateDatabase, openStore, type Store } from '../../src/store/open/store.ts'
 import { databasesOf } from '../rig/cluster.ts'
 import { type FaultProxy, startProxy } from '../rig/proxy.ts'
 import { sharedPostgres } from '../rig/sharedPostgres.ts'

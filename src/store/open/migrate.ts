@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { blame } from '../core/blame.ts'
-import { type Connection, codeOf, type Run } from './connection.ts'
+import { blame } from '../../core/blame.ts'
+import { type Connection, codeOf, type Run } from '../line/connection.ts'
 import { StartError } from './startError.ts'
 
 export interface Migration {
@@ -24,7 +24,7 @@ export interface MigrationStatus {
   appliedAt: string | null
 }
 
-export const SQL_DIRECTORY = fileURLToPath(new URL('../../sql/', import.meta.url))
+export const SQL_DIRECTORY = fileURLToPath(new URL('../../../sql/', import.meta.url))
 
 /** Any number that nobody else uses for an advisory lock of this database. */
 const LOCK = 4_197_322_066

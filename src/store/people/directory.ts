@@ -1,6 +1,5 @@
 /** The directory of users, devices and shares, over one way to run statements. */
-import type { Directory } from '../core/directory.ts'
-import type { Run } from './connection.ts'
+import type { Directory } from '../../core/directory.ts'
 import {
   deleteDevice,
   findDevice,
@@ -11,7 +10,8 @@ import {
   updateDevice,
   writeDeviceKey,
   writePairing,
-} from './devices.ts'
+} from '../devices.ts'
+import type { Run } from '../line/connection.ts'
 import { endShare, findOwners, findShare, insertShare, listShares } from './shares.ts'
 import { findUser, findUserAt, insertUser, linkUser, listUsers, updateUser } from './users.ts'
 

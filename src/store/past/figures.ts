@@ -2,8 +2,8 @@
  * Measures sessions: how many points, and how far along them. PostGIS does it, in windows of a bounded number of
  * points, so that a track of millions costs many small statements and never a long one.
  */
-import { EARLY_MS, type Place } from '../core/history.ts'
-import type { Run } from './connection.ts'
+import { EARLY_MS, type Place } from '../../core/history.ts'
+import type { Run } from '../line/connection.ts'
 import { momentOf, placeOf } from './track.ts'
 
 export interface Span {

@@ -2,9 +2,9 @@
  * What of many grants the database takes back: asked for all at once, and answered with those that are withdrawn, so
  * that an ordinary answer is empty.
  */
-import type { DeviceGrant, Grant, Provider, Withdrawal } from '../core/grant.ts'
-import { column, hexes } from './arrays.ts'
-import type { Run } from './connection.ts'
+import type { DeviceGrant, Grant, Provider, Withdrawal } from '../../core/grant.ts'
+import { column, hexes } from '../line/arrays.ts'
+import type { Run } from '../line/connection.ts'
 
 /** Grants in one statement; the embedded database can do nothing else meanwhile. */
 const BATCH_MAX = 5_000

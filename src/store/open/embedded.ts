@@ -24,7 +24,7 @@ export type WorkerMessage = { say: 'ready' } | { say: 'closed' }
 
 // Node 20 runs no TypeScript in a worker: when the tests read the sources, the worker comes from the build.
 const WORKER = new URL(
-  import.meta.url.endsWith('.ts') ? '../../dist/store/embeddedWorker.js' : './embeddedWorker.js',
+  import.meta.url.endsWith('.ts') ? '../../../dist/store/open/embeddedWorker.js' : './embeddedWorker.js',
   import.meta.url,
 )
 

@@ -3,8 +3,7 @@
  * ways to read and write it. The only place that knows that there are two kinds.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { blame, retryDelayMs } from '../core/blame.ts'
-import { checkServer, ensureExtensions } from './checks.ts'
+import { blame, retryDelayMs } from '../../core/blame.ts'
 import {
   type Connection,
   codeOf,
@@ -12,9 +11,10 @@ import {
   openConnection,
   type Run,
   type Target,
-} from './connection.ts'
+} from '../line/connection.ts'
+import { createGate } from '../line/gate.ts'
+import { checkServer, ensureExtensions } from './checks.ts'
 import { openEmbedded } from './embedded.ts'
-import { createGate } from './gate.ts'
 import { type MigrationStatus, migrate, migrationStatus, readMigrations } from './migrate.ts'
 import { StartError } from './startError.ts'
 

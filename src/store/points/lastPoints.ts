@@ -2,9 +2,9 @@
  * The last points of open sessions, and which sessions are idle by them. It is the device's newest points that are looked
  * at, few at a time: the index by session has no times in it, so it would find all points of a long session.
  */
-import { learnLast, type Session } from '../core/sessions.ts'
-import { column } from './arrays.ts'
-import type { Result, Run } from './connection.ts'
+import { learnLast, type Session } from '../../core/sessions.ts'
+import { column } from '../line/arrays.ts'
+import type { Result, Run } from '../line/connection.ts'
 
 /**
  * How far back to look for the last point of a session while a device waits. It is the newest of all, as a rule; where

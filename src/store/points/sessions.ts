@@ -9,10 +9,10 @@ import {
   type Session,
   SHIFT_MS_MAX,
   type StoredSession,
-} from '../core/sessions.ts'
-import type { SessionStatus } from '../protocol/messages.ts'
-import { column, words } from './arrays.ts'
-import type { Result, Run } from './connection.ts'
+} from '../../core/sessions.ts'
+import type { SessionStatus } from '../../protocol/messages.ts'
+import { column, words } from '../line/arrays.ts'
+import type { Result, Run } from '../line/connection.ts'
 import { LAST_POINT, LAST_POINT_ROWS_MAX, NEWEST, readLastPoints } from './lastPoints.ts'
 
 /** The columns of a StoredSession. The op's number rides in the microseconds of `updated_at`. */

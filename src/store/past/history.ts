@@ -2,10 +2,10 @@
  * Sessions of the past with their figures. Those of an ended session are computed once and kept in session_figures; a
  * row there holds only while nothing has changed that it was computed from, and nobody has to tell it.
  */
-import type { HasLeft, History, PastDevice, Place, SessionRow, SessionsWanted } from '../core/history.ts'
-import type { SessionStatus } from '../protocol/messages.ts'
-import type { Run } from './connection.ts'
-import { isoOrNull } from './devices.ts'
+import type { HasLeft, History, PastDevice, Place, SessionRow, SessionsWanted } from '../../core/history.ts'
+import type { SessionStatus } from '../../protocol/messages.ts'
+import { isoOrNull } from '../devices.ts'
+import type { Run } from '../line/connection.ts'
 import { measure } from './figures.ts'
 import { placeOf, readTrack, type TrackLimits } from './track.ts'
 

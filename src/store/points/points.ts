@@ -1,10 +1,10 @@
 /** The statements that write points and dead letters, and how rows become their parameters. */
-import type { DeadLetter } from '../core/device.ts'
-import type { Session } from '../core/sessions.ts'
-import { AT, POINT_SOURCES, POINT_STRIDE } from '../protocol/messages.ts'
-import { column } from './arrays.ts'
-import type { Run } from './connection.ts'
-import { begin, put, written } from './digits.ts'
+import type { DeadLetter } from '../../core/device.ts'
+import type { Session } from '../../core/sessions.ts'
+import { AT, POINT_SOURCES, POINT_STRIDE } from '../../protocol/messages.ts'
+import { column } from '../line/arrays.ts'
+import type { Run } from '../line/connection.ts'
+import { begin, put, written } from '../line/digits.ts'
 
 /** A point to store: where it lies in its frame's values, and what it belongs to. */
 export interface PointRow {
