@@ -1,17 +1,17 @@
 /** What the routes of the past have in common: the shapes of sessions and points, and tracks in each format. */
 import { z } from 'zod'
 import type { History, PastDevice, PointsWanted, TrackPoint } from '../core/history.ts'
-import { pointsAsCsv } from '../exports/csv.ts'
+import { POINT_SOURCES } from '../protocol/messages.ts'
+import { pointsAsCsv } from '../tracks/write/csv.ts'
 import {
   acceptedFormat,
   CONTENT_TYPES,
   FORMAT_NAMES,
   type FormatName,
   MEDIA_TYPES,
-} from '../exports/format.ts'
-import { pointsAsGeoJson } from '../exports/geojson.ts'
-import { pointsAsGpx } from '../exports/gpx.ts'
-import { POINT_SOURCES } from '../protocol/messages.ts'
+} from '../tracks/write/format.ts'
+import { pointsAsGeoJson } from '../tracks/write/geojson.ts'
+import { pointsAsGpx } from '../tracks/write/gpx.ts'
 import type { Caller } from './caller.ts'
 import { id, moment } from './fields.ts'
 import { Problem, type StreamedAnswer } from './message.ts'

@@ -3,7 +3,7 @@
  * far each device was shown.
  */
 import type { DeviceView, SeenPoint, ViewerEvent } from '../client/node.ts'
-import { shown } from '../tracks/fix.ts'
+import { shown } from '../tracks/read/fix.ts'
 
 /** What is about devices, not about the connection. */
 export type Movement = Extract<

@@ -8,7 +8,7 @@ import { DEVICE_COLORS, LIVE_AHEAD_MS_MAX, RECORDED_AHEAD_MS_MAX } from '../prot
 import { type Clock, systemClock } from '../tracks/clock.ts'
 import { createPace, type Shift } from '../tracks/pace.ts'
 import { play } from '../tracks/play.ts'
-import { type Lane, type Survey, surveyTrack } from '../tracks/survey.ts'
+import { type Lane, type Survey, surveyTrack } from '../tracks/read/survey.ts'
 import { createApi } from './api.ts'
 import { checkUrl } from './fault.ts'
 import { openKeys } from './keys.ts'

@@ -3,7 +3,7 @@
  * something is sent is decided elsewhere.
  */
 import type { createDeviceClient, DeviceClient, ReasonName } from '../client/node.ts'
-import type { TimedFix } from '../tracks/survey.ts'
+import type { TimedFix } from '../tracks/read/survey.ts'
 import { faultOf } from './fault.ts'
 
 export interface SenderReport {

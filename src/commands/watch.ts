@@ -3,7 +3,7 @@
  * happens is known by the viewer client, and the words for it by news.ts.
  */
 import { createViewerClient, type ViewerEvent } from '../client/node.ts'
-import { shown } from '../tracks/fix.ts'
+import { shown } from '../tracks/read/fix.ts'
 import { checkUrl, faultOf } from './fault.ts'
 import { createNews, inWords, type Movement } from './news.ts'
 import type { Terminal } from './progress.ts'

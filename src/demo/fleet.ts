@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { createDeviceClient, type DeviceClient } from '../client/node.ts'
 import { DEVICE_COLORS, type DeviceColor, type DevicePlatform } from '../protocol/messages.ts'
 import { type Clock, systemClock } from '../tracks/clock.ts'
-import { surveyTrack, type TimedFix } from '../tracks/survey.ts'
+import { surveyTrack, type TimedFix } from '../tracks/read/survey.ts'
 import { createRoute, type Step } from './route.ts'
 
 export interface DemoFleetOptions {

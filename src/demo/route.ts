@@ -3,7 +3,7 @@
  * after which wait, where a new trip begins, and how fast and in which direction it moves. Positions stay
  * as recorded; only waits are shortened.
  */
-import type { TimedFix } from '../tracks/survey.ts'
+import type { TimedFix } from '../tracks/read/survey.ts'
 
 /** One fix of a route, and what to do before it is sent. */
 export interface Step {

@@ -4,7 +4,7 @@
  */
 import { type Clock, until } from './clock.ts'
 import type { Pace } from './pace.ts'
-import type { TimedFix } from './survey.ts'
+import type { TimedFix } from './read/survey.ts'
 
 /**
  * Hands every fix to `send`, in the order given, with the time it is to carry; a fix that is overdue goes

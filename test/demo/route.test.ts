@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { createRoute, degreesFromNorth, metresBetween } from '../../src/demo/route.ts'
-import { surveyTrack, type TimedFix } from '../../src/tracks/survey.ts'
+import { surveyTrack, type TimedFix } from '../../src/tracks/read/survey.ts'
 
 const demo = (name: string) => fileURLToPath(new URL(`../../src/demo/tracks/${name}`, import.meta.url))
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Clock, systemClock, until } from '../../src/tracks/clock.ts'
 import { createPace } from '../../src/tracks/pace.ts'
 import { play } from '../../src/tracks/play.ts'
-import { SPLIT_VALUES_MAX, surveyTrack, type TimedFix } from '../../src/tracks/survey.ts'
+import { SPLIT_VALUES_MAX, surveyTrack, type TimedFix } from '../../src/tracks/read/survey.ts'
 
 const demo = (name: string) => fileURLToPath(new URL(`../../src/demo/tracks/${name}`, import.meta.url))
 

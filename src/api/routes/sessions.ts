@@ -1,10 +1,10 @@
 /** Sessions with their figures, and the track of each. */
 import { z } from 'zod'
-import { EARLY_MS, type History, type SessionRow } from '../core/history.ts'
-import { trackAsJson } from '../exports/json.ts'
-import type { Caller } from './caller.ts'
-import { BY_ID, FORWARDS, isForwards, next, SPAN } from './fields.ts'
-import { Problem } from './message.ts'
+import { EARLY_MS, type History, type SessionRow } from '../../core/history.ts'
+import { trackAsJson } from '../../tracks/write/json.ts'
+import type { Caller } from '../caller.ts'
+import { BY_ID, FORWARDS, isForwards, next, SPAN } from '../fields.ts'
+import { Problem } from '../message.ts'
 import {
   ALL,
   format,
@@ -15,8 +15,8 @@ import {
   SESSION,
   simplify,
   trackAnswer,
-} from './past.ts'
-import { type Route, route } from './route.ts'
+} from '../past.ts'
+import { type Route, route } from '../route.ts'
 
 export interface SessionsOptions {
   history: History

@@ -1,15 +1,15 @@
 /** Devices, their keys and pairing tokens: a user's own, and for admins everyone's. */
 import { z } from 'zod'
-import { createDeviceKey } from '../access/deviceKey.ts'
-import { createPairingToken, pairingUrlOf } from '../access/pairingToken.ts'
-import type { DeviceRow, Directory } from '../core/directory.ts'
-import type { Act } from '../ops/audit.ts'
-import type { Counts } from '../ops/metrics.ts'
-import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../protocol/messages.ts'
-import { ownDevice, ownerOf } from './caller.ts'
-import { BY_ID, id, idText, moment, name, next, nextOf, PAGE } from './fields.ts'
-import { Problem } from './message.ts'
-import { type Route, route } from './route.ts'
+import { createDeviceKey } from '../../access/deviceKey.ts'
+import { createPairingToken, pairingUrlOf } from '../../access/pairingToken.ts'
+import type { DeviceRow, Directory } from '../../core/directory.ts'
+import type { Act } from '../../ops/audit.ts'
+import type { Counts } from '../../ops/metrics.ts'
+import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../../protocol/messages.ts'
+import { ownDevice, ownerOf } from '../caller.ts'
+import { BY_ID, id, idText, moment, name, next, nextOf, PAGE } from '../fields.ts'
+import { Problem } from '../message.ts'
+import { type Route, route } from '../route.ts'
 
 export interface DevicesOptions {
   directory: Pick<

@@ -3,7 +3,7 @@
  * has no element for is an extension of a namespace of alzy's own: `speed` (m/s), `course` (degrees from true north),
  * `accuracy` (m) and `source`.
  */
-import type { TrackPoint } from '../core/history.ts'
+import type { TrackPoint } from '../../core/history.ts'
 import { decimal } from './decimal.ts'
 
 export const GPX_NAMESPACE = 'urn:x-alzy:gpx:1'

@@ -1,8 +1,8 @@
 /** What went wrong with devices lately, for admins. */
 import { z } from 'zod'
-import type { LastError } from '../ops/lastErrors.ts'
-import { id, moment } from './fields.ts'
-import { type Route, route } from './route.ts'
+import type { LastError } from '../../ops/lastErrors.ts'
+import { id, moment } from '../fields.ts'
+import { type Route, route } from '../route.ts'
 
 export interface ErrorsOptions {
   lastErrors: () => LastError[]

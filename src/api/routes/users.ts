@@ -1,11 +1,11 @@
 /** Users: oneself, and for admins everyone, and their tokens. */
 import { z } from 'zod'
-import type { Tokens } from '../access/tokens.ts'
-import type { Directory, UserRow } from '../core/directory.ts'
-import type { Act } from '../ops/audit.ts'
-import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from './fields.ts'
-import { Problem } from './message.ts'
-import { type Route, route } from './route.ts'
+import type { Tokens } from '../../access/tokens.ts'
+import type { Directory, UserRow } from '../../core/directory.ts'
+import type { Act } from '../../ops/audit.ts'
+import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from '../fields.ts'
+import { Problem } from '../message.ts'
+import { type Route, route } from '../route.ts'
 
 export interface UsersOptions {
   directory: Pick<Directory, 'findUser' | 'listUsers' | 'insertUser' | 'updateUser'>

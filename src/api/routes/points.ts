@@ -1,10 +1,10 @@
 /** The points of a device: by time, by place, thinned out, as a list in pages or as a file. */
 import { z } from 'zod'
-import type { Box, History } from '../core/history.ts'
-import { listAsJson } from '../exports/json.ts'
-import { BY_ID, FORWARDS, isForwards, next, SPAN } from './fields.ts'
-import { ALL, format, formatOf, inEachFormat, POINT, pastDevice, simplify, trackAnswer } from './past.ts'
-import { type Route, route } from './route.ts'
+import type { Box, History } from '../../core/history.ts'
+import { listAsJson } from '../../tracks/write/json.ts'
+import { BY_ID, FORWARDS, isForwards, next, SPAN } from '../fields.ts'
+import { ALL, format, formatOf, inEachFormat, POINT, pastDevice, simplify, trackAnswer } from '../past.ts'
+import { type Route, route } from '../route.ts'
 
 export interface PointsOptions {
   history: History

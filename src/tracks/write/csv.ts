@@ -1,5 +1,5 @@
 /** Points as CSV (RFC 4180), a page at a time, with the column names of the database; `alzy replay` reads it. */
-import type { TrackPoint } from '../core/history.ts'
+import type { TrackPoint } from '../../core/history.ts'
 import { decimal } from './decimal.ts'
 
 const HEADER = 'recorded_at,lat,lng,accuracy,speed,heading,altitude,source,session_id\r\n'

@@ -1,12 +1,12 @@
 /** Shares: a link that shows named devices live, without an account, until it expires or is ended. */
 import { z } from 'zod'
-import type { Tokens } from '../access/tokens.ts'
-import type { Directory, ShareRow } from '../core/directory.ts'
-import type { Counts } from '../ops/metrics.ts'
-import { type Caller, ownerOf } from './caller.ts'
-import { BY_ID, id, moment, momentText, next, nextOf, PAGE } from './fields.ts'
-import { Problem } from './message.ts'
-import { type Route, route } from './route.ts'
+import type { Tokens } from '../../access/tokens.ts'
+import type { Directory, ShareRow } from '../../core/directory.ts'
+import type { Counts } from '../../ops/metrics.ts'
+import { type Caller, ownerOf } from '../caller.ts'
+import { BY_ID, id, moment, momentText, next, nextOf, PAGE } from '../fields.ts'
+import { Problem } from '../message.ts'
+import { type Route, route } from '../route.ts'
 
 export interface SharesOptions {
   directory: Pick<Directory, 'findOwners' | 'insertShare' | 'findShare' | 'listShares' | 'endShare'>

@@ -1,5 +1,5 @@
 /** Points as JSON, a page at a time, in the shape that the API promises. */
-import type { Place, TrackPoint } from '../core/history.ts'
+import type { Place, TrackPoint } from '../../core/history.ts'
 
 type Pages = AsyncIterable<readonly TrackPoint[]>
 

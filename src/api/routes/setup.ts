@@ -1,6 +1,6 @@
 /** What a page has to know of this hub before anyone has signed in. */
 import { z } from 'zod'
-import { type Route, route } from './route.ts'
+import { type Route, route } from '../route.ts'
 
 export interface SetupOptions {
   setup: {

@@ -3,7 +3,7 @@
  * for each of its positions. A long stretch is many of them, since a Feature has to be held whole: each then begins with
  * the last position of the one before, and says so. None crosses the antimeridian.
  */
-import type { TrackPoint } from '../core/history.ts'
+import type { TrackPoint } from '../../core/history.ts'
 
 /** A stretch, or a part of one. */
 interface Part {

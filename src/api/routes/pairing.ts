@@ -3,16 +3,16 @@
  * is answered alike, for about the same work, and guessing is limited. Where tokens come from: devices.ts.
  */
 import { z } from 'zod'
-import { blockOf } from '../access/addresses.ts'
-import { createDeviceKey, createDeviceSecret, DEVICE_SECRET } from '../access/deviceKey.ts'
-import { redeemedHashOf, tokenHashOf } from '../access/pairingToken.ts'
-import type { DeviceRow, Directory, Redemption } from '../core/directory.ts'
-import { createTries } from '../core/tries.ts'
-import type { Counts } from '../ops/metrics.ts'
-import { DEVICE_PLATFORMS } from '../protocol/messages.ts'
-import { id, name } from './fields.ts'
-import { Problem } from './message.ts'
-import { type Route, route } from './route.ts'
+import { blockOf } from '../../access/addresses.ts'
+import { createDeviceKey, createDeviceSecret, DEVICE_SECRET } from '../../access/deviceKey.ts'
+import { redeemedHashOf, tokenHashOf } from '../../access/pairingToken.ts'
+import type { DeviceRow, Directory, Redemption } from '../../core/directory.ts'
+import { createTries } from '../../core/tries.ts'
+import type { Counts } from '../../ops/metrics.ts'
+import { DEVICE_PLATFORMS } from '../../protocol/messages.ts'
+import { id, name } from '../fields.ts'
+import { Problem } from '../message.ts'
+import { type Route, route } from '../route.ts'
 
 export interface PairingOptions {
   directory: Pick<Directory, 'findPaired' | 'redeemPairing'>

@@ -1,7 +1,7 @@
 /** What machines ask of the hub: alive, ready, and its figures. */
 import { z } from 'zod'
-import { Problem } from './message.ts'
-import { type Route, route } from './route.ts'
+import { Problem } from '../message.ts'
+import { type Route, route } from '../route.ts'
 
 export interface HealthOptions {
   /** The database answers and is up to date. */
