@@ -5,6 +5,7 @@
  */
 import { setFlagsFromString } from 'node:v8'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { systemClock } from './clock.ts'
 import { ConfigError, limitTable } from './config.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from './protocol/messages.ts'
 import { localUrl } from './sockets/tls.ts'
@@ -191,7 +192,8 @@ async function adminToken(): Promise<string> {
       `no credential: set ALZY_TOKEN, or ALZY_SECRET, or ALZY_DATA_DIR where the hub's ${dataDir} is`,
     )
   }
-  return (await createTokens(secret, { tokenTtlSMax: OPERATOR_TTL_S_MAX }).issueOperator(Date.now())).token
+  return (await createTokens(secret, { tokenTtlSMax: OPERATOR_TTL_S_MAX }).issueOperator(systemClock.now()))
+    .token
 }
 
 function terminal() {

@@ -2,20 +2,20 @@
  * Notices that the hub owes an ACK for too long (D5). It is told when frames leave and when the hub gives a
  * sign (ACK or PAUSE), and sets one timer at most, however many frames pass.
  */
-import type { Clock } from './platform.ts'
+import type { Clock } from '../clock.ts'
 
 const SILENCE_MS = 30_000
 
 export function createAckWatch(clock: Clock, isOwed: () => boolean, overdue: () => void) {
   let sinceMs = 0
-  let timer: unknown = null
+  let callOff: (() => void) | null = null
 
   return { owed, sign, stop }
 
   /** A frame leaves while nothing else was in flight. */
   function owed(): void {
     sign()
-    timer ??= clock.setTimer(check, SILENCE_MS)
+    callOff ??= clock.after(SILENCE_MS, check)
   }
 
   function sign(): void {
@@ -23,15 +23,15 @@ export function createAckWatch(clock: Clock, isOwed: () => boolean, overdue: () 
   }
 
   function stop(): void {
-    clock.clearTimer(timer)
-    timer = null
+    callOff?.()
+    callOff = null
   }
 
   function check(): void {
-    timer = null
+    callOff = null
     if (!isOwed()) return
     const silentMs = clock.elapsed() - sinceMs
     if (silentMs >= SILENCE_MS) overdue()
-    else timer = clock.setTimer(check, SILENCE_MS - silentMs)
+    else callOff = clock.after(SILENCE_MS - silentMs, check)
   }
 }

@@ -4,6 +4,7 @@ import type { Platform, Wire, WireListener } from './platform.ts'
 import { createStats, type StatsClient, type StatsOptions } from './stats.ts'
 import { createViewer, type ViewerClient, type ViewerOptions } from './viewer.ts'
 
+export type { Clock } from '../clock.ts'
 export {
   DEVICE_COLORS,
   type DeviceColor,
@@ -16,7 +17,6 @@ export type { DeviceClient, DeviceCounts, DeviceEvent, DeviceOptions, ReasonName
 export type { ViewerRole } from './frames.ts'
 export { type IdbQueue, type IdbQueueOptions, openIdbQueue } from './idbQueue.ts'
 export type { DeviceView } from './picture.ts'
-export type { Clock } from './platform.ts'
 export type { PointSource, RecordedPoint, SeenPoint } from './points.ts'
 export { createMemoryQueue, type DeviceQueue, ENTRY_STRIDE, type Entry, type SessionOpName } from './queue.ts'
 export { ClientStopped } from './recording.ts'

@@ -2,6 +2,8 @@
  * One WebSocket at a time to the hub: HELLO and WELCOME, heartbeat, and when to come back after a close
  * (PROTOCOL.md D11 and section 5). It never learns what devices and viewers talk about.
  */
+
+import type { Clock } from '../clock.ts'
 import {
   CLOSE,
   CLOSE_NONE_SEEN,
@@ -13,7 +15,7 @@ import { pack } from '../protocol/encode.ts'
 import { TYPE } from '../protocol/messages.ts'
 import type { ToAdmin, ToDevice, ToViewer } from './frames.ts'
 import { createHeartbeat } from './heartbeat.ts'
-import { type Clock, type Platform, routeUrl, type Wire, type WireListener } from './platform.ts'
+import { type Platform, routeUrl, type Wire, type WireListener } from './platform.ts'
 
 export type ConnectionState =
   | { name: 'connecting' }
@@ -68,7 +70,7 @@ export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
   let welcomedAtMs = 0
   let goaway: { minDelayMs: number; maxDelayMs: number } | null = null
   /** One at a time: the next connection, or the deadline of WELCOME. */
-  let timer: unknown = null
+  let callOff: (() => void) | null = null
   const heartbeat = createHeartbeat(clock, platform.seesPings, {
     askForSign: (nonce) => send(pack([TYPE.ping, nonce, clock.now()])),
     silent: () => lose('nothing heard from the hub'),
@@ -93,7 +95,7 @@ export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
   function connect(): void {
     generation += 1
     goaway = null
-    setTimer(() => lose('no WELCOME in time'), WELCOME_TIMEOUT_MS)
+    after(WELCOME_TIMEOUT_MS, () => lose('no WELCOME in time'))
     change({ name: 'connecting' })
     open(generation)
   }
@@ -153,7 +155,7 @@ export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
   }
 
   function welcome(heartbeatS: number): void {
-    clearTimer()
+    stopWaiting()
     heartbeat.start(heartbeatS)
     welcomedAtMs = clock.elapsed()
     connections += 1
@@ -226,7 +228,7 @@ export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
 
   function wait(delayMs: number, reason: string, code: number): void {
     attempt += 1
-    setTimer(connect, delayMs)
+    after(delayMs, connect)
     change({ name: 'waiting', reason, code, untilMs: Math.ceil(clock.now() + delayMs) })
   }
 
@@ -250,17 +252,17 @@ export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
   function drop(): void {
     wire = null
     heartbeat.stop()
-    clearTimer()
+    stopWaiting()
   }
 
-  function setTimer(run: () => void, delayMs: number): void {
-    clearTimer()
-    timer = clock.setTimer(run, delayMs)
+  function after(delayMs: number, act: () => void): void {
+    stopWaiting()
+    callOff = clock.after(delayMs, act)
   }
 
-  function clearTimer(): void {
-    clock.clearTimer(timer)
-    timer = null
+  function stopWaiting(): void {
+    callOff?.()
+    callOff = null
   }
 
   function change(next: ConnectionState): void {

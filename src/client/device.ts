@@ -2,6 +2,8 @@
  * The device client: takes points and session ops, keeps them in a queue, and sends them until the hub has
  * acknowledged every one (PROTOCOL.md section 2). It knows no platform; node.ts and browser.ts give it one.
  */
+
+import { type Clock, systemClock } from '../clock.ts'
 import { type Verdict, verdictOf } from '../protocol/closes.ts'
 import { pack } from '../protocol/encode.ts'
 import { CLIENT_CHARS_MAX, REASON, ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
@@ -9,7 +11,7 @@ import { createAckWatch } from './ackWatch.ts'
 import { type ConnectionState, type Loss, openConnection } from './connection.ts'
 import { createFlight, type Settled } from './flight.ts'
 import { readToDevice, type ToDevice } from './frames.ts'
-import { type Clock, type Platform, systemClock } from './platform.ts'
+import type { Platform } from './platform.ts'
 import type { RecordedPoint } from './points.ts'
 import { createMemoryQueue, type DeviceQueue, type Entry, type SessionOpName } from './queue.ts'
 import { ClientStopped, createRecording } from './recording.ts'
@@ -106,9 +108,9 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
   )
   const tally = { acknowledged: 0, rejected: 0, setAside: 0 }
   const rejectedByReason: Partial<Record<ReasonName, number>> = {}
-  let flushTimer: unknown = null
-  let pauseTimer: unknown = null
-  let byeTimer: unknown = null
+  let callOffFlush: (() => void) | null = null
+  let callOffPause: (() => void) | null = null
+  let callOffBye: (() => void) | null = null
   let isLeaving = false
   let closing: { promise: Promise<void>; resolve: () => void } | null = null
 
@@ -187,9 +189,9 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
 
   /** Sends while the window, the hub (PAUSE, GOAWAY) and a suspicion allow. */
   function flush(): void {
-    clock.clearTimer(flushTimer)
-    flushTimer = null
-    if (connection.state.name !== 'open' || closing || isLeaving || pauseTimer !== null) return
+    callOffFlush?.()
+    callOffFlush = null
+    if (connection.state.name !== 'open' || closing || isLeaving || callOffPause !== null) return
     while (!(suspicion.isSuspecting && flight.first)) {
       const isFirst = !flight.first
       const frame = flight.next(suspicion.framePointsMax, clock.elapsed())
@@ -201,13 +203,13 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
 
   /** Points recorded in one go travel together. */
   function flushSoon(): void {
-    if (flushTimer === null && connection.state.name === 'open') flushTimer = clock.setTimer(flush, 0)
+    if (callOffFlush === null && connection.state.name === 'open') callOffFlush = clock.after(0, flush)
   }
 
   function acknowledged(settled: Settled): void {
     ackWatch.sign()
-    clock.clearTimer(pauseTimer)
-    pauseTimer = null
+    callOffPause?.()
+    callOffPause = null
     tally.acknowledged += settled.points
     suspicion.settled(queue.firstId)
     recording.settled()
@@ -226,11 +228,11 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
 
   function pause(retryAfterMs: number, reason: string): void {
     ackWatch.sign()
-    clock.clearTimer(pauseTimer)
-    pauseTimer = clock.setTimer(() => {
-      pauseTimer = null
+    callOffPause?.()
+    callOffPause = clock.after(retryAfterMs, () => {
+      callOffPause = null
       flush()
-    }, retryAfterMs)
+    })
     emit({ type: 'paused', retryAfterMs, reason })
   }
 
@@ -245,9 +247,9 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
     const mayBeOurFault = blame(loss)
     flight.end()
     ackWatch.stop()
-    clock.clearTimer(flushTimer)
-    clock.clearTimer(pauseTimer)
-    flushTimer = pauseTimer = null
+    callOffFlush?.()
+    callOffPause?.()
+    callOffFlush = callOffPause = null
     isLeaving = false
     if (closing) return { do: 'finish' }
     const verdict = verdictOf(loss.code)
@@ -282,7 +284,7 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
   function changed(state: ConnectionState): void {
     if (state.name === 'stopped') {
       recording.stopped(new ClientStopped(state.reason, state.code))
-      clock.clearTimer(byeTimer)
+      callOffBye?.()
       closing?.resolve()
     } else {
       recording.resumed()
@@ -301,7 +303,7 @@ export function createDevice(options: DeviceOptions, platform: Platform): Device
     recording.close()
     if (connection.state.name === 'open') {
       connection.send(pack([TYPE.bye]))
-      byeTimer = clock.setTimer(() => connection.stop('closed'), BYE_TIMEOUT_MS)
+      callOffBye = clock.after(BYE_TIMEOUT_MS, () => connection.stop('closed'))
     } else {
       connection.stop('closed')
       resolve()

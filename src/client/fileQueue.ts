@@ -22,6 +22,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { crc32 } from 'node:zlib'
+import { systemClock } from '../clock.ts'
 import { createMemoryQueue, type DeviceQueue, ENTRY_AT, ENTRY_POINT, ENTRY_STRIDE } from './queue.ts'
 
 export interface FileQueueOptions {
@@ -61,7 +62,7 @@ export function openFileQueue({
   let lastRecordedMs = found.lastRecordedMs
   let file = rewrite()
   let records = 1 + found.entries.length
-  let syncTimer: ReturnType<typeof setTimeout> | null = null
+  let callOffSync: (() => void) | null = null
   let isClosed = false
   let syncFault: Error | null = null
 
@@ -93,7 +94,7 @@ export function openFileQueue({
     memory.push(entry)
     lastRecordedMs = laterOf(lastRecordedMs, entry)
     if (fsyncEveryMs === 0) fdatasyncSync(file)
-    else syncTimer ??= setTimeout(sync, fsyncEveryMs).unref()
+    else callOffSync ??= systemClock.after(fsyncEveryMs, sync)
   }
 
   function dropBelow(id: number): void {
@@ -149,7 +150,7 @@ export function openFileQueue({
   }
 
   function sync(): void {
-    syncTimer = null
+    callOffSync = null
     fdatasync(file, (fault) => {
       // EBADF: the file was replaced meanwhile, by one that is on the disk already.
       if (fault && fault.code !== 'EBADF') syncFault = fault
@@ -159,7 +160,7 @@ export function openFileQueue({
   function close(): void {
     if (isClosed) return
     isClosed = true
-    if (syncTimer) clearTimeout(syncTimer)
+    callOffSync?.()
     fdatasyncSync(file)
     closeSync(file)
   }

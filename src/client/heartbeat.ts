@@ -2,7 +2,7 @@
  * Notices that the hub has gone silent (D11). It hears only that something came, and asks for a sign of life
  * where the platform hides the hub's pings.
  */
-import type { Clock } from './platform.ts'
+import type { Clock } from '../clock.ts'
 
 export function createHeartbeat(
   clock: Clock,
@@ -13,7 +13,7 @@ export function createHeartbeat(
   let heardAtMs = 0
   let hasAsked = false
   let nonce = 0
-  let timer: unknown = null
+  let callOff: (() => void) | null = null
 
   return { start, heard, stop }
 
@@ -30,8 +30,8 @@ export function createHeartbeat(
   }
 
   function stop(): void {
-    clock.clearTimer(timer)
-    timer = null
+    callOff?.()
+    callOff = null
   }
 
   function check(): void {
@@ -49,7 +49,7 @@ export function createHeartbeat(
   }
 
   function checkIn(delayMs: number): void {
-    clock.clearTimer(timer)
-    timer = clock.setTimer(check, delayMs)
+    callOff?.()
+    callOff = clock.after(delayMs, check)
   }
 }

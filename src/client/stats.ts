@@ -2,12 +2,14 @@
  * The stats client: the hub's figures once a second, for admins (PROTOCOL.md section 4). What the figures mean it does
  * not know. It knows no platform; browser.ts gives it one.
  */
+
+import { type Clock, systemClock } from '../clock.ts'
 import { CLOSE, type Verdict, verdictOf } from '../protocol/closes.ts'
 import { pack } from '../protocol/encode.ts'
 import { CLIENT_CHARS_MAX, ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
 import { type ConnectionState, type Loss, openConnection } from './connection.ts'
 import { readToAdmin, type ToAdmin } from './frames.ts'
-import { type Clock, type Platform, systemClock } from './platform.ts'
+import type { Platform } from './platform.ts'
 import { createTokenKeeper, type TokenSource } from './token.ts'
 
 export interface StatsOptions {

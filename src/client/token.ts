@@ -2,7 +2,7 @@
  * A viewer's token: got before each connection, and replaced before it expires (AUTH, 4451). What is in a
  * token is none of its business.
  */
-import type { Clock } from './platform.ts'
+import type { Clock } from '../clock.ts'
 
 /**
  * A token, or where to get one. The function is called before each connection and, with `fresh` true, when
@@ -23,7 +23,7 @@ export function createTokenKeeper(
   /** AUTH was sent and not answered. */
   let isAsking = false
   let hubKnowsAuth = true
-  let timer: unknown = null
+  let callOff: (() => void) | null = null
   /** What the hub's clock is ahead of `elapsed`. */
   let offsetMs = 0
   let connection = 0
@@ -67,12 +67,12 @@ export function createTokenKeeper(
   }
 
   function renewIn(delayMs: number): void {
-    clock.clearTimer(timer)
-    timer = clock.setTimer(renew, Math.max(delayMs, RENEW_EVERY_MS_MIN))
+    callOff?.()
+    callOff = clock.after(Math.max(delayMs, RENEW_EVERY_MS_MIN), renew)
   }
 
   async function renew(): Promise<void> {
-    timer = null
+    callOff = null
     if (typeof source === 'string') return
     const mine = connection
     try {
@@ -97,7 +97,7 @@ export function createTokenKeeper(
     connection += 1
     hasExpired ||= expired
     isAsking = false
-    clock.clearTimer(timer)
-    timer = null
+    callOff?.()
+    callOff = null
   }
 }

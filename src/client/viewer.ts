@@ -2,6 +2,8 @@
  * The viewer client: one subscription, kept up through reconnects, and a picture of the devices in it
  * (PROTOCOL.md section 3). It knows no platform; node.ts and browser.ts give it one.
  */
+
+import { type Clock, systemClock } from '../clock.ts'
 import { CLOSE, type Verdict, verdictOf } from '../protocol/closes.ts'
 import { pack } from '../protocol/encode.ts'
 import {
@@ -15,7 +17,7 @@ import {
 import { type ConnectionState, type Loss, openConnection } from './connection.ts'
 import { readToViewer, type ToViewer, type ViewerRole } from './frames.ts'
 import { type Change, createPicture, type DeviceView } from './picture.ts'
-import { type Clock, type Platform, systemClock } from './platform.ts'
+import type { Platform } from './platform.ts'
 import { createTokenKeeper, type TokenSource } from './token.ts'
 
 /** Which devices to watch. A filter, never a grant: what the viewer may not see is left out by the hub. */
@@ -77,7 +79,7 @@ export function createViewer(options: ViewerOptions, platform: Platform): Viewer
   /** The last SUB that the hub answered, to go back to when the next one is refused. */
   let granted: Uint8Array | null = null
   let isClosed = false
-  let resyncTimer: unknown = null
+  let callOffResync: (() => void) | null = null
   let resyncAtMs = Number.NEGATIVE_INFINITY
   /** Since when a complete snapshot is due; null: none is. */
   let snapshotDueSinceMs: number | null = null
@@ -193,8 +195,8 @@ export function createViewer(options: ViewerOptions, platform: Platform): Viewer
     if (part === 0) granted = sub
     if (last && changes.at(-1)?.type === 'snapshot') {
       snapshotDueSinceMs = null
-      clock.clearTimer(resyncTimer)
-      resyncTimer = null
+      callOffResync?.()
+      callOffResync = null
     }
     resyncIfNeeded()
     for (const change of changes) emit(change)
@@ -202,18 +204,18 @@ export function createViewer(options: ViewerOptions, platform: Platform): Viewer
 
   /** Asks for a snapshot where a frame is missing, unless one is on its way (V2). */
   function resyncIfNeeded(): void {
-    if (!picture.hasHole || resyncTimer !== null) return
+    if (!picture.hasHole || callOffResync !== null) return
     const nowMs = clock.elapsed()
     const earliestMs = Math.max(
       nowMs + clock.random() * RESYNC_SPREAD_MS,
       resyncAtMs + RESYNC_EVERY_MS_MIN,
       snapshotDueSinceMs === null ? 0 : snapshotDueSinceMs + SNAPSHOT_TIMEOUT_MS,
     )
-    resyncTimer = clock.setTimer(resync, earliestMs - nowMs)
+    callOffResync = clock.after(earliestMs - nowMs, resync)
   }
 
   function resync(): void {
-    resyncTimer = null
+    callOffResync = null
     if (!picture.hasHole || connection.state.name !== 'open') return
     resyncAtMs = clock.elapsed()
     snapshotDueSinceMs = resyncAtMs
@@ -222,8 +224,8 @@ export function createViewer(options: ViewerOptions, platform: Platform): Viewer
   }
 
   function lost({ code }: Loss): Verdict {
-    clock.clearTimer(resyncTimer)
-    resyncTimer = null
+    callOffResync?.()
+    callOffResync = null
     snapshotDueSinceMs = null
     const isAuthUnknown = code === CLOSE.malformed.code && token.isAsking
     if (isAuthUnknown) token.forgoAuth()
@@ -236,7 +238,7 @@ export function createViewer(options: ViewerOptions, platform: Platform): Viewer
 
   function close(): void {
     isClosed = true
-    clock.clearTimer(resyncTimer)
+    callOffResync?.()
     token.disconnected(false)
     connection.stop('closed')
   }

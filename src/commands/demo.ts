@@ -1,6 +1,7 @@
 /** `alzy demo`: the hub with a demo user, whose devices replay recorded tracks as if they happened now. */
 
 import { createTokens, readSecret } from '../access/tokens.ts'
+import { systemClock } from '../clock.ts'
 import type { UserRow } from '../core/directory.ts'
 import { createDemoFleet } from '../demo/fleet.ts'
 import { localUrl } from '../sockets/tls.ts'
@@ -20,7 +21,7 @@ export function demo(io: DemoIo): Promise<number> {
   return serve(io, async (hub, config) => {
     const url = localUrl(config.host, hub.port, config.tls)
     const secret = config.secret ?? (await readSecret(config.dataDir))
-    const operator = await createTokens(secret, config.limits).issueOperator(Date.now())
+    const operator = await createTokens(secret, config.limits).issueOperator(systemClock.now())
     const api = createApi(url, operator.token)
     const user = await demoUser(api)
     const { token } = await api.request<{ token: string }>('POST', `/v1/users/${user.id}/tokens`, {

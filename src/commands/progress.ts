@@ -3,6 +3,7 @@
  * counts; nothing waits for it.
  */
 import type { Writable } from 'node:stream'
+import { systemClock } from '../clock.ts'
 
 export interface ReplayCounts {
   /** Fixes with a time in all files. */
@@ -28,7 +29,7 @@ const LINE_MS = 5_000
  */
 export function showProgress(out: Terminal, line: () => string) {
   const redraws = out.isTTY === true
-  const timer = setInterval(show, redraws ? REDRAW_MS : LINE_MS)
+  const end = systemClock.every(redraws ? REDRAW_MS : LINE_MS, show)
   return { say, stop }
 
   function show() {
@@ -43,7 +44,7 @@ export function showProgress(out: Terminal, line: () => string) {
   }
 
   function stop() {
-    clearInterval(timer)
+    end()
     if (redraws) out.write('\r\u001b[2K')
   }
 }

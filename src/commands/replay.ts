@@ -4,8 +4,8 @@
  */
 import { setMaxListeners } from 'node:events'
 import { createDeviceClient } from '../client/node.ts'
+import { type Clock, systemClock } from '../clock.ts'
 import { DEVICE_COLORS, LIVE_AHEAD_MS_MAX, RECORDED_AHEAD_MS_MAX } from '../protocol/messages.ts'
-import { type Clock, systemClock } from '../tracks/clock.ts'
 import { createPace, type Shift } from '../tracks/pace.ts'
 import { play } from '../tracks/play.ts'
 import { type Lane, type Survey, surveyTrack } from '../tracks/read/survey.ts'
@@ -39,7 +39,7 @@ export interface ReplayIo {
 }
 
 export interface ReplayParts {
-  clock: Clock
+  clock: Pick<Clock, 'now' | 'after'>
   connect: typeof createDeviceClient
 }
 

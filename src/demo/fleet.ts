@@ -5,8 +5,8 @@
 import { setMaxListeners } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { createDeviceClient, type DeviceClient } from '../client/node.ts'
+import { type Clock, systemClock, wait } from '../clock.ts'
 import { DEVICE_COLORS, type DeviceColor, type DevicePlatform } from '../protocol/messages.ts'
-import { type Clock, systemClock } from '../tracks/clock.ts'
 import { surveyTrack, type TimedFix } from '../tracks/read/survey.ts'
 import { createRoute, type Step } from './route.ts'
 
@@ -17,7 +17,7 @@ export interface DemoFleetOptions {
   deviceKeyFor(name: string, color: DeviceColor, platform: DevicePlatform): Promise<string>
   /** A device that cannot go on says why, in one line; the others do. */
   onProblem?: (message: string) => void
-  clock?: Clock
+  clock?: Pick<Clock, 'now' | 'after'>
   connect?: typeof createDeviceClient
 }
 
@@ -107,7 +107,7 @@ export async function createDemoFleet(options: DemoFleetOptions): Promise<DemoFl
     let session: number | null = null
     for (let i = from; ; i = (i + 1) % route.length) {
       const step = route[i]!
-      if (session !== null) await clock.wait(step.waitMs, stop.signal)
+      if (session !== null) await wait(clock, step.waitMs, stop.signal)
       if (stop.signal.aborted) break
       const nowMs = clock.now()
       if (session === null || step.startsTrip) {

@@ -2,7 +2,7 @@
  * Plays recorded fixes at their pace: waits until each is due, then hands it over. It does not know who
  * takes them; how fast the taker can go decides too.
  */
-import { type Clock, until } from './clock.ts'
+import { type Clock, wait } from '../clock.ts'
 import type { Pace } from './pace.ts'
 import type { TimedFix } from './read/survey.ts'
 
@@ -13,7 +13,7 @@ import type { TimedFix } from './read/survey.ts'
 export async function play(
   fixes: AsyncIterable<TimedFix>,
   pace: Pace,
-  clock: Clock,
+  clock: Pick<Clock, 'now' | 'after'>,
   signal: AbortSignal,
   send: (fix: TimedFix) => Promise<void>,
 ): Promise<void> {
@@ -21,5 +21,21 @@ export async function play(
     await until(pace.dueMs(fix.recordedMs), clock, signal)
     if (signal.aborted) return
     await send({ ...fix, recordedMs: pace.stampMs(fix.recordedMs) })
+  }
+}
+
+/** A machine may sleep for a part of it: gaps between recorded fixes may be months, so the time is looked at now and then. */
+const WAIT_MS_MAX = 24 * 3_600_000
+
+/** Waits until `dueMs` by `clock`, not at all when that is past or `signal` is aborted. */
+export async function until(
+  dueMs: number,
+  clock: Pick<Clock, 'now' | 'after'>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const aheadMs = dueMs - clock.now()
+    if (!(aheadMs > 0) || signal.aborted) return
+    await wait(clock, Math.min(Math.ceil(aheadMs), WAIT_MS_MAX), signal)
   }
 }

@@ -1,5 +1,5 @@
 /** Time that stands still until a test moves it, and chance that a test decides. */
-import type { Clock } from '../../src/client/platform.ts'
+import type { Clock } from '../../src/clock.ts'
 
 export interface DrivenClock extends Clock {
   /** Moves time on and runs what falls due, in order. */
@@ -21,14 +21,8 @@ export function createDrivenClock(): DrivenClock {
     now: () => START_MS + elapsedMs,
     elapsed: () => elapsedMs,
     random: () => chance,
-    setTimer(run, delayMs) {
-      lastId += 1
-      timers.set(lastId, { dueMs: elapsedMs + delayMs, run })
-      return lastId
-    },
-    clearTimer(id) {
-      timers.delete(id as number)
-    },
+    after,
+    every,
     advance(ms) {
       const untilMs = elapsedMs + ms
       for (;;) {
@@ -48,5 +42,22 @@ export function createDrivenClock(): DrivenClock {
     get pendingMs() {
       return [...timers.values()].map((timer) => timer.dueMs - elapsedMs).sort((a, b) => a - b)
     },
+  }
+
+  function after(delayMs: number, run: () => void): () => void {
+    lastId += 1
+    const id = lastId
+    timers.set(id, { dueMs: elapsedMs + delayMs, run })
+    return () => timers.delete(id)
+  }
+
+  function every(delayMs: number, run: () => void): () => void {
+    let callOff = after(delayMs, again)
+    return () => callOff()
+
+    function again(): void {
+      callOff = after(delayMs, again)
+      run()
+    }
   }
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createDeviceClient } from '../../src/client/node.ts'
+import type { Clock } from '../../src/clock.ts'
 import { createRate, duration, grouped, progressLine, showProgress } from '../../src/commands/progress.ts'
 import { type ReplayOptions, type ReplaySummary, replay } from '../../src/commands/replay.ts'
 import { REASON } from '../../src/protocol/messages.ts'
-import type { Clock } from '../../src/tracks/clock.ts'
 import { type ObedientHub, openObedientHub } from './obedientHub.ts'
 import { createTestIo } from './terminal.ts'
 
@@ -101,19 +101,25 @@ describe('a track of one device', () => {
 
 describe('pace and shift', () => {
   /** A clock that jumps to where somebody waits for. */
-  function createJumpingClock(startMs: number): Clock {
+  function createJumpingClock(startMs: number): Pick<Clock, 'now' | 'after'> {
     let nowMs = startMs
     return {
       now: () => nowMs,
-      wait: async (delayMs) => {
+      after: (delayMs, act) => {
         nowMs += delayMs
+        queueMicrotask(act)
+        return () => {}
       },
     }
   }
 
   const NOW_MS = Date.UTC(2026, 5, 1, 12)
 
-  async function runAt(clock: Clock, files: string[], options: ReplayOptions): Promise<number[]> {
+  async function runAt(
+    clock: Pick<Clock, 'now' | 'after'>,
+    files: string[],
+    options: ReplayOptions,
+  ): Promise<number[]> {
     const parts = { clock, connect: createDeviceClient }
     await replay(files, { url: hub.url, key: KEY, json: true, ...options }, tty.io, parts)
     return hub.points.get(KEY)!.map((point) => point.recordedMs)

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { DeviceClient, DeviceOptions, RecordedPoint } from '../../src/client/node.ts'
 import { createDemoFleet } from '../../src/demo/fleet.ts'
-import type { Clock } from '../../src/tracks/clock.ts'
 
 const NOW_MS = Date.UTC(2026, 5, 1)
 
@@ -9,21 +8,15 @@ const NOW_MS = Date.UTC(2026, 5, 1)
 function createDrivenClock() {
   let nowMs = NOW_MS
   const sleepers = new Set<{ atMs: number; wake: () => void }>()
-  const signals = new Set<AbortSignal>()
-  const clock: Clock = {
+  const clock = {
     now: () => nowMs,
-    wait: (delayMs, signal) =>
-      new Promise((resolve) => {
-        sleepers.add({ atMs: nowMs + delayMs, wake: resolve })
-        if (!signals.has(signal)) signal.addEventListener('abort', wakeAll)
-        signals.add(signal)
-      }),
+    after: (delayMs: number, wake: () => void) => {
+      const sleeper = { atMs: nowMs + delayMs, wake }
+      sleepers.add(sleeper)
+      return () => sleepers.delete(sleeper)
+    },
   }
   return { clock, run }
-
-  function wakeAll(): void {
-    for (const { wake } of sleepers) wake()
-  }
 
   async function run(forMs: number): Promise<void> {
     const untilMs = nowMs + forMs

@@ -3,23 +3,25 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Clock, systemClock, until } from '../../src/tracks/clock.ts'
+import { systemClock, wait } from '../../src/clock.ts'
 import { createPace } from '../../src/tracks/pace.ts'
-import { play } from '../../src/tracks/play.ts'
+import { play, until } from '../../src/tracks/play.ts'
 import { SPLIT_VALUES_MAX, surveyTrack, type TimedFix } from '../../src/tracks/read/survey.ts'
 
 const demo = (name: string) => fileURLToPath(new URL(`../../src/demo/tracks/${name}`, import.meta.url))
 
 /** A clock that stands still except while somebody waits. */
-function createTestClock(startMs: number): Clock & { waits: number[] } {
+function createTestClock(startMs: number) {
   let nowMs = startMs
   const waits: number[] = []
   return {
     waits,
     now: () => nowMs,
-    wait: async (delayMs) => {
+    after: (delayMs: number, act: () => void) => {
       waits.push(delayMs)
       nowMs += delayMs
+      queueMicrotask(act)
+      return () => {}
     },
   }
 }
@@ -93,14 +95,20 @@ describe('the pace of a replay', () => {
     const sentMs: number[] = []
     await play(fixesAt(0, 1_000, 2_000, 9_000), pace, clock, new AbortController().signal, async () => {
       sentMs.push(clock.now())
-      await clock.wait(1_500, new AbortController().signal)
+      await wait(clock, 1_500)
     })
     expect(sentMs).toEqual([0, 1_500, 3_000, 9_000])
   })
 
   test('an abort while waiting ends it without another fix, and closes the file', async () => {
     const stop = new AbortController()
-    const clock: Clock = { now: () => 0, wait: async () => stop.abort() }
+    const clock = {
+      now: () => 0,
+      after: () => {
+        queueMicrotask(() => stop.abort())
+        return () => {}
+      },
+    }
     const pace = createPace({ firstMs: 0, startMs: 0, speed: 1, shift: 'none' })
     const sent: number[] = []
     let closed = false
