@@ -1,10 +1,10 @@
 /** Where points without a session go (D3), as the database has it afterwards, whatever the hub remembers. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { endIdleSessions } from '../../src/core/device.ts'
-import { GAP_MS, HOUR_MS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
-import { describeOnEachStore, forgotten, hubs, sessionsOf } from './eachStore.ts'
-import { writingTo } from './writing.ts'
+import { endIdleSessions } from '../../../src/core/device.ts'
+import { GAP_MS, HOUR_MS, MINUTE_MS, NOW_MS } from '../../core/frames.ts'
+import { describeOnEachStore, forgotten, hubs, sessionsOf } from '../eachStore.ts'
+import { writingTo } from '../writing.ts'
 
 const [START, PAUSE, END] = [0, 1, 3] as const
 /** Some hours before now, so that later moments are in the past as well. */

@@ -1,12 +1,12 @@
 /** What the database takes back of many grants, asked for all at once. */
 import { expect, test } from 'vitest'
-import type { Grant, Withdrawal } from '../../src/core/grant.ts'
-import { writeDeviceKey } from '../../src/store/devices.ts'
-import { readWithdrawn } from '../../src/store/people/rights.ts'
-import { endShare, insertShare } from '../../src/store/people/shares.ts'
-import { updateUser } from '../../src/store/people/users.ts'
-import { NOW_MS } from '../core/frames.ts'
-import { describeOnEachStore } from './eachStore.ts'
+import type { Grant, Withdrawal } from '../../../src/core/grant.ts'
+import { writeDeviceKey } from '../../../src/store/devices.ts'
+import { readWithdrawn } from '../../../src/store/people/rights.ts'
+import { endShare, insertShare } from '../../../src/store/people/shares.ts'
+import { updateUser } from '../../../src/store/people/users.ts'
+import { NOW_MS } from '../../core/frames.ts'
+import { describeOnEachStore } from '../eachStore.ts'
 
 /** The hash of a key that no other device has. */
 const keyOf = (deviceId: number) => deviceId.toString(16).padStart(8, 'a').repeat(8)

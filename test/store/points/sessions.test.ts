@@ -1,16 +1,16 @@
 /** Sessions as the database has them afterwards (D2), whatever order frames, hubs and restarts come in. */
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type Device, endIdleSessions } from '../../src/core/device.ts'
-import { createFleet } from '../../src/core/fleet.ts'
-import type { SessionOp } from '../../src/protocol/messages.ts'
-import { readCredentials } from '../../src/store/devices.ts'
-import { readIdleDevices, readLastPoints } from '../../src/store/points/lastPoints.ts'
-import { createSweep } from '../../src/upkeep/sweep.ts'
-import { GAP_MS, HOUR_MS, IDLE_MS, LIMITS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
-import { until } from '../rig/until.ts'
-import { describeOnEachStore, forgotten, hubs, pointsOf, sessionsOf, timesOf } from './eachStore.ts'
-import { startWriting, type Writing, writingTo } from './writing.ts'
+import { type Device, endIdleSessions } from '../../../src/core/device.ts'
+import { createFleet } from '../../../src/core/fleet.ts'
+import type { SessionOp } from '../../../src/protocol/messages.ts'
+import { readCredentials } from '../../../src/store/devices.ts'
+import { readIdleDevices, readLastPoints } from '../../../src/store/points/lastPoints.ts'
+import { createSweep } from '../../../src/upkeep/sweep.ts'
+import { GAP_MS, HOUR_MS, IDLE_MS, LIMITS, MINUTE_MS, NOW_MS } from '../../core/frames.ts'
+import { until } from '../../rig/until.ts'
+import { describeOnEachStore, forgotten, hubs, pointsOf, sessionsOf, timesOf } from '../eachStore.ts'
+import { startWriting, type Writing, writingTo } from '../writing.ts'
 
 const [START, PAUSE, RESUME, END] = [0, 1, 2, 3] as const
 const STATUS_AFTER = ['active', 'paused', 'active', 'ended'] as const

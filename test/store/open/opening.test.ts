@@ -1,13 +1,13 @@
 /** Opening a store on a server: it waits for one that is away, and refuses one that only a person can put right. */
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import { StartError } from '../../src/store/open/startError.ts'
-import { migrateDatabase, openStore, type Store } from '../../src/store/open/store.ts'
-import { databasesOf } from '../rig/cluster.ts'
-import { type FaultProxy, startProxy } from '../rig/proxy.ts'
-import { sharedPostgres } from '../rig/sharedPostgres.ts'
-import { until } from '../rig/until.ts'
-import { describeOnPostgres, killHub, serverOptions, urlAt } from './onPostgres.ts'
+import { StartError } from '../../../src/store/open/startError.ts'
+import { migrateDatabase, openStore, type Store } from '../../../src/store/open/store.ts'
+import { databasesOf } from '../../rig/cluster.ts'
+import { type FaultProxy, startProxy } from '../../rig/proxy.ts'
+import { sharedPostgres } from '../../rig/sharedPostgres.ts'
+import { until } from '../../rig/until.ts'
+import { describeOnPostgres, killHub, serverOptions, urlAt } from '../onPostgres.ts'
 
 /** The advisory lock under which migrations are applied. */
 const MIGRATION_LOCK = 4_197_322_066

@@ -1,14 +1,14 @@
 /** A line to the server that is cut or frozen at every moment of a batch: stored once, reported once it is. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { Device } from '../../src/core/device.ts'
-import { openStore, type Store } from '../../src/store/open/store.ts'
-import { HOUR_MS, NOW_MS } from '../core/frames.ts'
-import { type Action, type CutKind, type FaultProxy, startProxy } from '../rig/proxy.ts'
-import { sharedPostgres } from '../rig/sharedPostgres.ts'
-import { until } from '../rig/until.ts'
-import { addDevice, sessionsOf, timesOf } from './eachStore.ts'
-import { describeOnPostgres, serverOptions, urlAt } from './onPostgres.ts'
-import { startWriting, type Writing } from './writing.ts'
+import type { Device } from '../../../src/core/device.ts'
+import { openStore, type Store } from '../../../src/store/open/store.ts'
+import { HOUR_MS, NOW_MS } from '../../core/frames.ts'
+import { type Action, type CutKind, type FaultProxy, startProxy } from '../../rig/proxy.ts'
+import { sharedPostgres } from '../../rig/sharedPostgres.ts'
+import { until } from '../../rig/until.ts'
+import { addDevice, sessionsOf, timesOf } from '../eachStore.ts'
+import { describeOnPostgres, serverOptions, urlAt } from '../onPostgres.ts'
+import { startWriting, type Writing } from '../writing.ts'
 
 const T = NOW_MS - 6 * HOUR_MS
 /** In a statement it stands as text, where a proxy can see it. */

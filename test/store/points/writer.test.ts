@@ -8,11 +8,11 @@ import {
   LNG_E7_MAX,
   POINT_SOURCES,
   RECORDED_MS_MIN,
-} from '../../src/protocol/messages.ts'
-import { frameOfRows, MINUTE_MS, NOW_MS, SECOND_MS } from '../core/frames.ts'
-import { until } from '../rig/until.ts'
-import { describeOnEachStore, forgotten, pointsOf, timesOf } from './eachStore.ts'
-import { createLatch, createTap, insertsPoints, startWriting, type Writing } from './writing.ts'
+} from '../../../src/protocol/messages.ts'
+import { frameOfRows, MINUTE_MS, NOW_MS, SECOND_MS } from '../../core/frames.ts'
+import { until } from '../../rig/until.ts'
+import { describeOnEachStore, forgotten, pointsOf, timesOf } from '../eachStore.ts'
+import { createLatch, createTap, insertsPoints, startWriting, type Writing } from '../writing.ts'
 
 /** Moments a second apart, the last of them before now. */
 function moments(count: number, endMs = NOW_MS): number[] {

@@ -3,16 +3,16 @@ import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Device } from '../../src/core/device.ts'
-import { readCredentials, readNewestReceivedMs, readRecords } from '../../src/store/devices.ts'
-import { migrate, readMigrations } from '../../src/store/open/migrate.ts'
-import { migrateDatabase, openStore, type Store } from '../../src/store/open/store.ts'
-import { readIdleDevices } from '../../src/store/points/lastPoints.ts'
-import { GAP_MS, HOUR_MS, IDLE_MS, NOW_MS } from '../core/frames.ts'
-import { until } from '../rig/until.ts'
-import { addDevice, forgotten, lettersOf, pointsOf, sessionsOf, timesOf } from './eachStore.ts'
-import { describeOnPostgres, type Postgres, serverOptions } from './onPostgres.ts'
-import { startWriting } from './writing.ts'
+import type { Device } from '../../../src/core/device.ts'
+import { readCredentials, readNewestReceivedMs, readRecords } from '../../../src/store/devices.ts'
+import { migrate, readMigrations } from '../../../src/store/open/migrate.ts'
+import { migrateDatabase, openStore, type Store } from '../../../src/store/open/store.ts'
+import { readIdleDevices } from '../../../src/store/points/lastPoints.ts'
+import { GAP_MS, HOUR_MS, IDLE_MS, NOW_MS } from '../../core/frames.ts'
+import { until } from '../../rig/until.ts'
+import { addDevice, forgotten, lettersOf, pointsOf, sessionsOf, timesOf } from '../eachStore.ts'
+import { describeOnPostgres, type Postgres, serverOptions } from '../onPostgres.ts'
+import { startWriting } from '../writing.ts'
 
 const DAY_MS = 24 * HOUR_MS
 const T = NOW_MS - 6 * HOUR_MS
@@ -33,7 +33,7 @@ function findPsql(): boolean {
 
 /** Runs one of the steps; resolves with what psql said on stderr, null when all went well. */
 function runStep(on: Postgres, step: string): Promise<string | null> {
-  const file = fileURLToPath(new URL(`../../sql/scale/${step}.sql`, import.meta.url))
+  const file = fileURLToPath(new URL(`../../../sql/scale/${step}.sql`, import.meta.url))
   const args = [on.database.url, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', file]
   return new Promise((resolve) => {
     execFile('psql', args, (fault, _stdout, stderr) =>

@@ -1,10 +1,10 @@
 /** The embedded database as a whole: it ends when it is told to, whatever it is at, and is as it was afterwards. */
 import { expect, test } from 'vitest'
-import { openStore } from '../../src/store/open/store.ts'
-import { HOUR_MS, NOW_MS } from '../core/frames.ts'
-import { createEmbedded } from '../rig/kinds.ts'
-import { addDevice, storeOptions, timesOf } from './eachStore.ts'
-import { startWriting } from './writing.ts'
+import { openStore } from '../../../src/store/open/store.ts'
+import { HOUR_MS, NOW_MS } from '../../core/frames.ts'
+import { createEmbedded } from '../../rig/kinds.ts'
+import { addDevice, storeOptions, timesOf } from '../eachStore.ts'
+import { startWriting } from '../writing.ts'
 
 const T = NOW_MS - HOUR_MS
 

@@ -7,10 +7,10 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { lockDirectory } from '../../src/store/open/lock.ts'
-import { StartError } from '../../src/store/open/startError.ts'
+import { lockDirectory } from '../../../src/store/open/lock.ts'
+import { StartError } from '../../../src/store/open/startError.ts'
 
-const LOCK = fileURLToPath(new URL('../../dist/store/open/lock.js', import.meta.url))
+const LOCK = fileURLToPath(new URL('../../../dist/store/open/lock.js', import.meta.url))
 const HOLDER = `
   const { lockDirectory } = await import(process.argv[1])
   const unlock = await lockDirectory(process.argv[2]).catch((error) => {

@@ -1,7 +1,7 @@
 /** Arrays as the database reads them: written by hand, so that nothing may enter that would need quoting. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { column, hexes, numbers, words } from '../../src/store/line/arrays.ts'
+import { column, hexes, numbers, words } from '../../../src/store/line/arrays.ts'
 
 const anyFraction = fc.double({ noNaN: true, noDefaultInfinity: true })
 

@@ -1,6 +1,6 @@
 /** The schema after all migrations: every table, column, type and relationship of the seed, under exactly its name. */
 import { describe, expect, test } from 'vitest'
-import { describeOnEachStore } from './eachStore.ts'
+import { describeOnEachStore } from '../eachStore.ts'
 
 /** `table: column type, …`, the primary key marked with *. */
 const SEED = `

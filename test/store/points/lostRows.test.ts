@@ -1,9 +1,9 @@
 /** Rows that the hub believes in and the database has lost, as after a failover to a replica that was behind. */
 import { describe, expect, test } from 'vitest'
-import type { Device } from '../../src/core/device.ts'
-import { HOUR_MS, MINUTE_MS, NOW_MS } from '../core/frames.ts'
-import { describeOnEachStore, lettersOf, pointsOf, sessionsOf, timesOf } from './eachStore.ts'
-import { createTap, insertsPoints, startWriting, writingTo } from './writing.ts'
+import type { Device } from '../../../src/core/device.ts'
+import { HOUR_MS, MINUTE_MS, NOW_MS } from '../../core/frames.ts'
+import { describeOnEachStore, lettersOf, pointsOf, sessionsOf, timesOf } from '../eachStore.ts'
+import { createTap, insertsPoints, startWriting, writingTo } from '../writing.ts'
 
 const FOREIGN_KEY = '23503'
 const [PAUSE, END] = [1, 3] as const

@@ -1,6 +1,6 @@
 /** Reading many things with few statements: what is asked for meanwhile is read together. */
 import { expect, test } from 'vitest'
-import { createGather } from '../../src/store/line/gather.ts'
+import { createGather } from '../../../src/store/line/gather.ts'
 
 interface Thing {
   id: number

@@ -1,11 +1,11 @@
 /** A server that kills, blocks or refuses: the writer waits, tries again, stores each point once, and says so. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openStore, type Store } from '../../src/store/open/store.ts'
-import { HOUR_MS, NOW_MS } from '../core/frames.ts'
-import { until } from '../rig/until.ts'
-import { addDevice, sessionsOf, timesOf } from './eachStore.ts'
-import { describeOnPostgres, hubActivity, killHub, serverOptions } from './onPostgres.ts'
-import { insertsPoints, startWriting } from './writing.ts'
+import { openStore, type Store } from '../../../src/store/open/store.ts'
+import { HOUR_MS, NOW_MS } from '../../core/frames.ts'
+import { until } from '../../rig/until.ts'
+import { addDevice, sessionsOf, timesOf } from '../eachStore.ts'
+import { describeOnPostgres, hubActivity, killHub, serverOptions } from '../onPostgres.ts'
+import { insertsPoints, startWriting } from '../writing.ts'
 
 const T = NOW_MS - 6 * HOUR_MS
 const KILLS = 40

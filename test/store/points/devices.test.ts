@@ -1,7 +1,7 @@
 /** What a hub that has just started knows of a device: its newest point, its sessions, when it was last seen. */
 import { describe, expect, test } from 'vitest'
-import type { Device } from '../../src/core/device.ts'
-import { AT, INT32_MAX } from '../../src/protocol/messages.ts'
+import type { Device } from '../../../src/core/device.ts'
+import { AT, INT32_MAX } from '../../../src/protocol/messages.ts'
 import {
   deleteDevice,
   NEWEST_ROWS_MAX,
@@ -12,11 +12,11 @@ import {
   updateDevice,
   writeDeviceKey,
   writeLastSeen,
-} from '../../src/store/devices.ts'
-import { createLastSeen } from '../../src/upkeep/coalesced.ts'
-import { HOUR_MS, MINUTE_MS, NOW_MS, row } from '../core/frames.ts'
-import { describeOnEachStore, forgotten } from './eachStore.ts'
-import { writingTo } from './writing.ts'
+} from '../../../src/store/devices.ts'
+import { createLastSeen } from '../../../src/upkeep/coalesced.ts'
+import { HOUR_MS, MINUTE_MS, NOW_MS, row } from '../../core/frames.ts'
+import { describeOnEachStore, forgotten } from '../eachStore.ts'
+import { writingTo } from '../writing.ts'
 
 const T = NOW_MS - 6 * HOUR_MS
 

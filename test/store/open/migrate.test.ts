@@ -4,22 +4,22 @@ import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { blame } from '../../src/core/blame.ts'
-import { type Connection, codeOf, openConnection } from '../../src/store/line/connection.ts'
+import { blame } from '../../../src/core/blame.ts'
+import { type Connection, codeOf, openConnection } from '../../../src/store/line/connection.ts'
 import {
   type Migration,
   migrate,
   migrationStatus,
   readMigrations,
   SQL_DIRECTORY,
-} from '../../src/store/open/migrate.ts'
-import { StartError } from '../../src/store/open/startError.ts'
-import { migrateDatabase, openStore } from '../../src/store/open/store.ts'
-import { databasesOf } from '../rig/cluster.ts'
-import { startProxy } from '../rig/proxy.ts'
-import { type Database, freshDatabase, postgresMissing, sharedPostgres } from '../rig/sharedPostgres.ts'
-import { until } from '../rig/until.ts'
-import { serverOptions, urlAt } from './onPostgres.ts'
+} from '../../../src/store/open/migrate.ts'
+import { StartError } from '../../../src/store/open/startError.ts'
+import { migrateDatabase, openStore } from '../../../src/store/open/store.ts'
+import { databasesOf } from '../../rig/cluster.ts'
+import { startProxy } from '../../rig/proxy.ts'
+import { type Database, freshDatabase, postgresMissing, sharedPostgres } from '../../rig/sharedPostgres.ts'
+import { until } from '../../rig/until.ts'
+import { serverOptions, urlAt } from '../onPostgres.ts'
 
 const name = postgresMissing === null ? 'migrations' : `migrations (${postgresMissing})`
 

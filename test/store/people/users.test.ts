@@ -1,8 +1,8 @@
 /** Who a user is at OpenID issuers, as the database holds it. */
 import { describe, expect, test } from 'vitest'
-import type { Providers, UserRow } from '../../src/core/directory.ts'
-import { findUser, findUserAt, insertUser, linkUser, updateUser } from '../../src/store/people/users.ts'
-import { describeOnEachStore } from './eachStore.ts'
+import type { Providers, UserRow } from '../../../src/core/directory.ts'
+import { findUser, findUserAt, insertUser, linkUser, updateUser } from '../../../src/store/people/users.ts'
+import { describeOnEachStore } from '../eachStore.ts'
 
 const [A, B] = ['https://a.example', 'https://b.example/realm']
 let users = 0

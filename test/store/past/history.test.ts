@@ -1,9 +1,9 @@
 /** The past as the store tells it, against what a naive reader makes of the same points. */
 import { expect, test } from 'vitest'
-import { EARLY_MS, type PointsWanted, type TrackPoint } from '../../src/core/history.ts'
-import type { Run } from '../../src/store/line/connection.ts'
-import { createHistory } from '../../src/store/past/history.ts'
-import { addDevice, describeOnEachStore } from './eachStore.ts'
+import { EARLY_MS, type PointsWanted, type TrackPoint } from '../../../src/core/history.ts'
+import type { Run } from '../../../src/store/line/connection.ts'
+import { createHistory } from '../../../src/store/past/history.ts'
+import { addDevice, describeOnEachStore } from '../eachStore.ts'
 
 const NOON_MS = Date.UTC(2026, 4, 1, 12)
 const GAP_MS = 1_800_000

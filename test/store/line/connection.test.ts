@@ -4,18 +4,18 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { blame } from '../../src/core/blame.ts'
+import { blame } from '../../../src/core/blame.ts'
 import {
   type Connection,
   codeOf,
   describeError,
   openConnection,
   type Parameter,
-} from '../../src/store/line/connection.ts'
-import { type FaultProxy, startProxy } from '../rig/proxy.ts'
-import { sharedPostgres } from '../rig/sharedPostgres.ts'
-import { until } from '../rig/until.ts'
-import { describeOnPostgres, urlAt } from './onPostgres.ts'
+} from '../../../src/store/line/connection.ts'
+import { type FaultProxy, startProxy } from '../../rig/proxy.ts'
+import { sharedPostgres } from '../../rig/sharedPostgres.ts'
+import { until } from '../../rig/until.ts'
+import { describeOnPostgres, urlAt } from '../onPostgres.ts'
 
 const SECRET = '48.1234567'
 const SECRET_E7 = 481_234_567

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readCsv } from '../../src/tracks/read/csv.ts'
-import type { Fix } from '../../src/tracks/read/fix.ts'
-import { readGpx } from '../../src/tracks/read/gpx.ts'
-import { readTrack } from '../../src/tracks/read/track.ts'
+import { readCsv } from '../../../src/tracks/read/csv.ts'
+import type { Fix } from '../../../src/tracks/read/fix.ts'
+import { readGpx } from '../../../src/tracks/read/gpx.ts'
+import { readTrack } from '../../../src/tracks/read/track.ts'
 
-const demo = (name: string) => fileURLToPath(new URL(`../../src/demo/tracks/${name}`, import.meta.url))
+const demo = (name: string) => fileURLToPath(new URL(`../../../src/demo/tracks/${name}`, import.meta.url))
 /** A folder that also holds geolife-001.csv.gz, which may not be carried into this project. */
 const moreTracks = process.env.TRACKS_DIR
 

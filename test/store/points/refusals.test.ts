@@ -1,11 +1,11 @@
 /** A row that the database refuses: it alone is rejected, kept as a dead letter, and found with few statements. */
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { Device } from '../../src/core/device.ts'
-import { codeOf } from '../../src/store/line/connection.ts'
-import { MINUTE_MS, NOW_MS, type PointParts, SECOND_MS } from '../core/frames.ts'
-import { describeOnEachStore, lettersOf, pointsOf, sessionsOf, timesOf } from './eachStore.ts'
-import { createTap, insertsPoints, startWriting, type Tap, type WritingOptions } from './writing.ts'
+import type { Device } from '../../../src/core/device.ts'
+import { codeOf } from '../../../src/store/line/connection.ts'
+import { MINUTE_MS, NOW_MS, type PointParts, SECOND_MS } from '../../core/frames.ts'
+import { describeOnEachStore, lettersOf, pointsOf, sessionsOf, timesOf } from '../eachStore.ts'
+import { createTap, insertsPoints, startWriting, type Tap, type WritingOptions } from '../writing.ts'
 
 const CHECK_VIOLATION = '23514'
 /** What the test's own constraint refuses. */
