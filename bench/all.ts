@@ -5,8 +5,8 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { readFlags } from './flags.ts'
-import { tell } from './report.ts'
-import { SCENARIOS, type Scenario } from './scenarios.ts'
+import { tell } from './report/report.ts'
+import { SCENARIOS, type Scenario } from './scenarios/list.ts'
 
 const flags = readFlags('Every scenario, and then bench/RESULTS.md.', {
   only: { value: '', says: 'scenarios by name, with commas between' },
@@ -28,12 +28,12 @@ for (const name of names) {
   if (!run(scenario)) failed.push(name)
   tell(`== ${Math.round((Date.now() - startedMs) / 1000)} s`)
 }
-start('results', failed.length > 0 ? ['--failed', failed.join(',')] : [], GRACE_S)
+start('report/results', failed.length > 0 ? ['--failed', failed.join(',')] : [], GRACE_S)
 if (failed.length > 0) tell(`not measured: ${failed.join(', ')}`)
 process.exit(failed.length > 0 ? 1 : 0)
 
 function run({ module, flags: more, secondsMax }: Scenario): boolean {
-  return start(module, [...more, '--seconds-max', String(secondsMax)], secondsMax + GRACE_S)
+  return start(`scenarios/${module}`, [...more, '--seconds-max', String(secondsMax)], secondsMax + GRACE_S)
 }
 
 function start(module: string, more: readonly string[], secondsMax: number): boolean {

@@ -20,7 +20,7 @@ export interface Child<T extends Tasks> {
   end: () => Promise<void>
 }
 
-/** Starts the module of that name; `T` is the type of what it gave to `serveTasks`. */
+/** Starts the module of that path below bench/, without an ending; `T` is the type of what it gave to `serveTasks`. */
 export function openChild<T extends Tasks>(name: string, nodeFlags: readonly string[] = []): Child<T> {
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (fault: Error) => void }>()
   let calls = 0
