@@ -45,10 +45,10 @@ const PLACES: readonly [RegExp, Part][] = [
   [/\/protocol\/decode\./, 'reading frames (protocol)'],
   [/\/protocol\/|\/msgpackr\//, 'writing frames (protocol, msgpackr)'],
   [/\/dist\/core\//, 'deciding (core)'],
-  [/\/store\/(points|arrays|digits)\./, 'writing the statement (store)'],
+  [/\/store\/(points\/points|line\/(arrays|digits))\./, 'writing the statement (store)'],
   [/\/dist\/store\//, 'rest of the store'],
   [/\/node_modules\/postgres\/|^node:/, 'driver of the database, streams of Node'],
-  [/\/dist\/(sockets\/|delivery\.|hub\.)/, 'sockets and delivery, with what they send'],
+  [/\/dist\/(sockets\/|ingest\/|live\/|hub\.)/, 'sockets and delivery, with what they send'],
 ]
 /** Functions of uWebSockets.js have no place; where the optimiser calls them straight, they count to their callers. */
 const NATIVE_NAMES = new Set(['send', 'publish', 'cork', 'subscribe', 'unsubscribe', 'getUserData', 'end'])
