@@ -39,17 +39,17 @@ import { createStreams } from './sockets/stream.ts'
 import { localUrl, tlsExpiresMs } from './sockets/tls.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
 import { createVisitors } from './sockets/visitor.ts'
+import { codeOf, describeError, type Run } from './store/line/connection.ts'
+import { createGather } from './store/line/gather.ts'
+import { openStore, type Store } from './store/open/store.ts'
+import { createHistory } from './store/past/history.ts'
 import {
   readAccess,
   readCredentials,
   readDeviceIds,
   readNewestReceivedMs,
   readRecords,
-} from './store/devices.ts'
-import { codeOf, describeError, type Run } from './store/line/connection.ts'
-import { createGather } from './store/line/gather.ts'
-import { openStore, type Store } from './store/open/store.ts'
-import { createHistory } from './store/past/history.ts'
+} from './store/people/devices.ts'
 import { createDirectory } from './store/people/directory.ts'
 import { readWithdrawn } from './store/people/rights.ts'
 import { writeLastLogin } from './store/people/users.ts'

@@ -4,8 +4,8 @@
  */
 import { createSessionBook, type Session } from '../../src/core/sessions.ts'
 import { POINT_STRIDE } from '../../src/protocol/messages.ts'
-import { insertDevice } from '../../src/store/devices.ts'
 import type { Run } from '../../src/store/line/connection.ts'
+import { insertDevice } from '../../src/store/people/devices.ts'
 import { insertUser } from '../../src/store/people/users.ts'
 import { insertPoints, type PointRow, pointParameters } from '../../src/store/points/points.ts'
 import { saveSessions } from '../../src/store/points/sessions.ts'

@@ -3,8 +3,8 @@
  * one statement.
  */
 
-import { writeLastSeen } from '../store/devices.ts'
 import type { Run } from '../store/line/connection.ts'
+import { writeLastSeen } from '../store/people/devices.ts'
 
 type Write = (run: Run, noted: ReadonlyMap<number, number>) => Promise<void>
 

@@ -617,7 +617,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'a page of devices begins with the last one of the page before',
-    file: 'store/devices.ts',
+    file: 'store/people/devices.ts',
     search: 'where deleted_at is null and id > $1::int and ($2::int is null',
     replace: 'where deleted_at is null and id >= $1::int and ($2::int is null',
     tests: ['api/api.test.ts'],

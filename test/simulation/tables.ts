@@ -5,8 +5,8 @@
 
 import { type Session, SHIFT_MS_MAX } from '../../src/core/sessions.ts'
 import type { UserRole } from '../../src/protocol/messages.ts'
-import type { DeviceCredentials } from '../../src/store/devices.ts'
 import type { Parameter, Result } from '../../src/store/line/connection.ts'
+import type { DeviceCredentials } from '../../src/store/people/devices.ts'
 
 export interface PointRow {
   recordedMs: number

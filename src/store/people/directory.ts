@@ -1,5 +1,6 @@
 /** The directory of users, devices and shares, over one way to run statements. */
 import type { Directory } from '../../core/directory.ts'
+import type { Run } from '../line/connection.ts'
 import {
   deleteDevice,
   findDevice,
@@ -10,8 +11,7 @@ import {
   updateDevice,
   writeDeviceKey,
   writePairing,
-} from '../devices.ts'
-import type { Run } from '../line/connection.ts'
+} from './devices.ts'
 import { endShare, findOwners, findShare, insertShare, listShares } from './shares.ts'
 import { findUser, findUserAt, insertUser, linkUser, listUsers, updateUser } from './users.ts'
 

@@ -1,9 +1,9 @@
 /** What the hub reads and writes of users. */
 import type { NewUser, Providers, UserChange, UserRow } from '../../core/directory.ts'
 import type { UserRole } from '../../protocol/messages.ts'
-import { isoOrNull } from '../devices.ts'
 import { column } from '../line/arrays.ts'
 import { codeOf, type Run } from '../line/connection.ts'
+import { isoOrNull } from './devices.ts'
 
 const ROW = `id, name, email, role, is_active, providers, created_at, last_login_at`
 const TAKEN = '23505'

@@ -1,7 +1,7 @@
 /** What the database takes back of many grants, asked for all at once. */
 import { expect, test } from 'vitest'
 import type { Grant, Withdrawal } from '../../../src/core/grant.ts'
-import { writeDeviceKey } from '../../../src/store/devices.ts'
+import { writeDeviceKey } from '../../../src/store/people/devices.ts'
 import { readWithdrawn } from '../../../src/store/people/rights.ts'
 import { endShare, insertShare } from '../../../src/store/people/shares.ts'
 import { updateUser } from '../../../src/store/people/users.ts'

@@ -12,7 +12,7 @@ import {
   updateDevice,
   writeDeviceKey,
   writeLastSeen,
-} from '../../../src/store/devices.ts'
+} from '../../../src/store/people/devices.ts'
 import { createLastSeen } from '../../../src/upkeep/coalesced.ts'
 import { HOUR_MS, MINUTE_MS, NOW_MS, row } from '../../core/frames.ts'
 import { describeOnEachStore, forgotten } from '../eachStore.ts'

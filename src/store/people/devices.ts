@@ -1,17 +1,17 @@
 /** What the hub reads and writes of devices: for HELLO, for snapshots, for the API, and last_seen_at. */
-import type { DeviceProfile, KnownDevice } from '../core/device.ts'
-import type { DeviceChange, DeviceRow, NewDevice, Pairing, Redemption } from '../core/directory.ts'
-import type { Session } from '../core/sessions.ts'
-import type { DeviceRecord } from '../protocol/encode.ts'
+import type { DeviceProfile, KnownDevice } from '../../core/device.ts'
+import type { DeviceChange, DeviceRow, NewDevice, Pairing, Redemption } from '../../core/directory.ts'
+import type { Session } from '../../core/sessions.ts'
+import type { DeviceRecord } from '../../protocol/encode.ts'
 import {
   type DeviceColor,
   type DevicePlatform,
   POINT_SOURCES,
   type SessionStatus,
-} from '../protocol/messages.ts'
-import { column } from './line/arrays.ts'
-import type { Run } from './line/connection.ts'
-import { readRecentSessions } from './points/sessions.ts'
+} from '../../protocol/messages.ts'
+import { column } from '../line/arrays.ts'
+import type { Run } from '../line/connection.ts'
+import { readRecentSessions } from '../points/sessions.ts'
 
 /** What decides whether a device may connect, and what it is called. */
 export interface DeviceAccess extends DeviceProfile {
