@@ -41,19 +41,15 @@ import { createViewerSocket } from './sockets/viewer.ts'
 import { createVisitors } from './sockets/visitor.ts'
 import { codeOf, describeError, type Run } from './store/line/connection.ts'
 import { createGather } from './store/line/gather.ts'
+import { readAccess, readCredentials } from './store/live/credentials.ts'
+import { readDeviceIds, readRecords } from './store/live/records.ts'
 import { openStore, type Store } from './store/open/store.ts'
 import { createHistory } from './store/past/history.ts'
-import {
-  readAccess,
-  readCredentials,
-  readDeviceIds,
-  readNewestReceivedMs,
-  readRecords,
-} from './store/people/devices.ts'
 import { createDirectory } from './store/people/directory.ts'
 import { readWithdrawn } from './store/people/rights.ts'
 import { writeLastLogin } from './store/people/users.ts'
 import { readIdleDevices, readLastPoints } from './store/points/lastPoints.ts'
+import { readNewestReceivedMs } from './store/points/newest.ts'
 import { deletePoints, deleteRejected, deleteSessions, findOld } from './store/points/retention.ts'
 import { createWriter, type Writer } from './store/points/writer.ts'
 import { createLastSeen } from './upkeep/coalesced.ts'

@@ -4,7 +4,7 @@
  */
 
 import type { Run } from '../store/line/connection.ts'
-import { writeLastSeen } from '../store/people/devices.ts'
+import { writeLastSeen } from '../store/live/lastSeen.ts'
 
 type Write = (run: Run, noted: ReadonlyMap<number, number>) => Promise<void>
 

@@ -5,7 +5,7 @@
 import type { HasLeft, History, PastDevice, Place, SessionRow, SessionsWanted } from '../../core/history.ts'
 import type { SessionStatus } from '../../protocol/messages.ts'
 import type { Run } from '../line/connection.ts'
-import { isoOrNull } from '../people/devices.ts'
+import { iso, isoOrNull } from '../line/moments.ts'
 import { measure } from './figures.ts'
 import { placeOf, readTrack, type TrackLimits } from './track.ts'
 
@@ -106,7 +106,7 @@ async function sessionRow(
     userId: row.user_id as number,
     status: row.status as SessionStatus,
     automatic: row.automatic as boolean,
-    startedAt: startedAt.toISOString(),
+    startedAt: iso(startedAt),
     endedAt: isoOrNull(endedAt),
     distanceM,
     durationS: (untilMs - span.startedMs) / 1000,

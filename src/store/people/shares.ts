@@ -2,7 +2,7 @@
 import type { NewShare, ShareRow } from '../../core/directory.ts'
 import { column } from '../line/arrays.ts'
 import type { Run } from '../line/connection.ts'
-import { isoOrNull } from './devices.ts'
+import { iso, isoOrNull } from '../line/moments.ts'
 
 const ROW = `id, user_id, device_ids, created_at, expires_at, ended_at`
 
@@ -68,8 +68,8 @@ function shareRow(row: Record<string, unknown>): ShareRow {
     id: row.id as number,
     userId: row.user_id as number,
     deviceIds: idsOf(row.device_ids),
-    createdAt: (row.created_at as Date).toISOString(),
-    expiresAt: (row.expires_at as Date).toISOString(),
+    createdAt: iso(row.created_at),
+    expiresAt: iso(row.expires_at),
     endedAt: isoOrNull(row.ended_at),
   }
 }

@@ -3,7 +3,7 @@ import type { NewUser, Providers, UserChange, UserRow } from '../../core/directo
 import type { UserRole } from '../../protocol/messages.ts'
 import { column } from '../line/arrays.ts'
 import { codeOf, type Run } from '../line/connection.ts'
-import { isoOrNull } from './devices.ts'
+import { iso, isoOrNull } from '../line/moments.ts'
 
 const ROW = `id, name, email, role, is_active, providers, created_at, last_login_at`
 const TAKEN = '23505'
@@ -114,7 +114,7 @@ function userRow(row: Record<string, unknown>): UserRow {
     role: row.role as UserRole,
     isActive: row.is_active as boolean,
     providers: row.providers as Providers,
-    createdAt: (row.created_at as Date).toISOString(),
+    createdAt: iso(row.created_at),
     lastLoginAt: isoOrNull(row.last_login_at),
   }
 }

@@ -2,17 +2,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Device } from '../../../src/core/device.ts'
 import { AT, INT32_MAX } from '../../../src/protocol/messages.ts'
-import {
-  deleteDevice,
-  NEWEST_ROWS_MAX,
-  readCredentials,
-  readDeviceIds,
-  readNewestReceivedMs,
-  readRecords,
-  updateDevice,
-  writeDeviceKey,
-  writeLastSeen,
-} from '../../../src/store/people/devices.ts'
+import { readCredentials } from '../../../src/store/live/credentials.ts'
+import { writeLastSeen } from '../../../src/store/live/lastSeen.ts'
+import { readDeviceIds, readRecords } from '../../../src/store/live/records.ts'
+import { deleteDevice, updateDevice, writeDeviceKey } from '../../../src/store/people/devices.ts'
+import { NEWEST_ROWS_MAX, readNewestReceivedMs } from '../../../src/store/points/newest.ts'
 import { createLastSeen } from '../../../src/upkeep/coalesced.ts'
 import { HOUR_MS, MINUTE_MS, NOW_MS, row } from '../../core/frames.ts'
 import { describeOnEachStore, forgotten } from '../eachStore.ts'

@@ -1,0 +1,69 @@
+/** Devices as HELLO needs them: whether one may connect, and what the hub has to know of it from then on. */
+import type { DeviceProfile, KnownDevice } from '../../core/device.ts'
+import type { Session } from '../../core/sessions.ts'
+import { column } from '../line/arrays.ts'
+import type { Run } from '../line/connection.ts'
+import { NEWEST_POINT, NEWEST_POINT_COLUMNS, newestPointOf } from '../points/newest.ts'
+import { readRecentSessions } from '../points/sessions.ts'
+import { LAST_SEEN_MS, PROFILE, profileOf } from './profile.ts'
+
+/** What decides whether a device may connect, and what it is called. */
+export interface DeviceAccess extends DeviceProfile {
+  id: number
+  /** SHA-256 of the device key, hex; null when it was never paired. */
+  keyHash: string | null
+  /** Neither deleted nor deactivated, and neither is its user. */
+  isActive: boolean
+  /** Deleted or deactivated itself, whatever its user is: nobody is shown it. */
+  isGone: boolean
+}
+
+/** The same with everything else that the hub has to know of a device. */
+export type DeviceCredentials = KnownDevice & DeviceAccess
+
+const RECENT_SESSIONS = 64
+
+const ACCESS = `
+  d.id, ${PROFILE}, d.device_key_hash,
+  (d.deleted_at is null and d.is_active and u.is_active) as is_active,
+  (d.deleted_at is not null or not d.is_active) as is_gone`
+
+/** Few bytes from one index, for devices that the hub has in memory; unknown ids are left out. */
+export async function readAccess(run: Run, ids: readonly number[]): Promise<DeviceAccess[]> {
+  const rows = await run(
+    `select ${ACCESS} from devices d join users u on u.id = d.user_id where d.id = any($1::int[])`,
+    [column(ids, (id) => id)],
+  )
+  return rows.map(accessOf)
+}
+
+/** Everything the hub has to know of these devices when they connect; unknown ids are left out. */
+export async function readCredentials(run: Run, ids: readonly number[]): Promise<DeviceCredentials[]> {
+  const rows = await run(
+    `select ${ACCESS}, d.user_id, ${LAST_SEEN_MS}, ${NEWEST_POINT_COLUMNS}
+     from devices d join users u on u.id = d.user_id ${NEWEST_POINT}
+     where d.id = any($1::int[])`,
+    [column(ids, (id) => id)],
+  )
+  const sessions = new Map<number, Session[]>(ids.map((id) => [id, []]))
+  for (const session of await readRecentSessions(run, ids, RECENT_SESSIONS)) {
+    sessions.get(session.deviceId)?.push(session)
+  }
+  return rows.map((row) => ({
+    ...accessOf(row),
+    userId: row.user_id as number,
+    lastSeenMs: row.last_seen_ms as number | null,
+    newest: newestPointOf(row),
+    sessions: sessions.get(row.id as number) ?? [],
+  }))
+}
+
+function accessOf(row: Record<string, unknown>): DeviceAccess {
+  return {
+    ...profileOf(row),
+    id: row.id as number,
+    keyHash: row.device_key_hash as string | null,
+    isActive: row.is_active as boolean,
+    isGone: row.is_gone as boolean,
+  }
+}
