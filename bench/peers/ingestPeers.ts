@@ -2,7 +2,7 @@
  * What people would store positions with instead of a hub: a tracker that gives each a transaction of its own, and
  * a broker that keeps the messages of the devices until a writer has put them into the same database.
  */
-import type { Run } from '../../src/store/line/connection.ts'
+import type { Run } from '../../src/store/line/run.ts'
 import { openChild } from '../children.ts'
 import type { Databases } from '../databases.ts'
 import type { DeviceLoad } from '../load/deviceLoad.ts'

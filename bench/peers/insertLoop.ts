@@ -4,7 +4,7 @@
  */
 import { createSessionBook, type Session } from '../../src/core/sessions.ts'
 import { POINT_STRIDE } from '../../src/protocol/messages.ts'
-import type { Run } from '../../src/store/line/connection.ts'
+import type { Run } from '../../src/store/line/run.ts'
 import { insertDevice } from '../../src/store/people/devices.ts'
 import { insertUser } from '../../src/store/people/users.ts'
 import { insertPoints, type PointRow, pointParameters } from '../../src/store/points/points.ts'

@@ -3,7 +3,7 @@
  * one statement.
  */
 
-import type { Run } from '../store/line/connection.ts'
+import type { Run } from '../store/line/run.ts'
 import { writeLastSeen } from '../store/live/lastSeen.ts'
 
 type Write = (run: Run, noted: ReadonlyMap<number, number>) => Promise<void>

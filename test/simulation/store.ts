@@ -2,7 +2,7 @@
  * The way to the tables and back, where everything can go wrong: answers that come late or never, statements that were
  * refused, lost, or committed without anybody hearing of it. It knows nothing of what the statements say.
  */
-import type { Parameter, Result, Run } from '../../src/store/line/connection.ts'
+import type { Parameter, Result, Run } from '../../src/store/line/run.ts'
 import type { Chance } from '../rig/chance.ts'
 import type { Clock } from './clock.ts'
 import type { Sometimes } from './sometimes.ts'

@@ -5,7 +5,7 @@
 
 import { type Session, SHIFT_MS_MAX } from '../../src/core/sessions.ts'
 import type { UserRole } from '../../src/protocol/messages.ts'
-import type { Parameter, Result } from '../../src/store/line/connection.ts'
+import type { Parameter, Result } from '../../src/store/line/run.ts'
 import type { DeviceCredentials } from '../../src/store/live/credentials.ts'
 
 export interface PointRow {

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { createDevice, type Device } from '../../src/core/device.ts'
 import type { DeviceColor, DevicePlatform } from '../../src/protocol/messages.ts'
-import type { Run } from '../../src/store/line/connection.ts'
+import type { Run } from '../../src/store/line/run.ts'
 import { readCredentials } from '../../src/store/live/credentials.ts'
 import { openStore, type Store, type StoreOptions } from '../../src/store/open/store.ts'
 import { insertDevice } from '../../src/store/people/devices.ts'

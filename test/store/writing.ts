@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 import { type Backlog, createBacklog, type Entry } from '../../src/core/backlog.ts'
 import { type Device, type Kept, keepPoints, keepSessionOp } from '../../src/core/device.ts'
 import type { PointsFrame, SessionOp } from '../../src/protocol/messages.ts'
-import type { Run } from '../../src/store/line/connection.ts'
+import type { Run } from '../../src/store/line/run.ts'
 import { createWriter, type Stored } from '../../src/store/points/writer.ts'
 import { GAP_MS, LIMITS, NOW_MS, type PointParts, pointsFrame, sessionFrame } from '../core/frames.ts'
 

@@ -1,18 +1,10 @@
-/** Runs statements on as many lines to PostgreSQL as were asked for, and says what a failed one may be called. */
+/** Runs statements on as many lines to PostgreSQL as were asked for. */
 import type { Sql } from 'postgres'
 import { type Line, type LineOptions, openLine, type Target } from './line.ts'
 import { endOrphans } from './orphans.ts'
+import { codeOf, type Parameter, type Result, type Run } from './run.ts'
 
 export type { Target }
-
-export interface Result extends Array<Record<string, unknown>> {
-  /** Rows that the statement returned or changed. */
-  count: number
-}
-
-/** Runs one statement. Rejects with the driver's error, whose `code` is a SQLSTATE or a connection fault. */
-export type Run = (text: string, parameters?: readonly Parameter[]) => Promise<Result>
-export type Parameter = string | number | boolean | null
 
 export interface ConnectionOptions extends LineOptions {
   /** Statements that may run at the same time. */
@@ -99,22 +91,4 @@ async function execute(sql: Sql, text: string, parameters: readonly Parameter[])
  */
 function release(query: object): void {
   Object.assign(query, { args: null, parameters: null })
-}
-
-/** The driver's error code: a SQLSTATE, ECONNREFUSED, CONNECTION_CLOSED, WATCHDOG … */
-export function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code
-  return typeof code === 'string' ? code : undefined
-}
-
-/**
- * What may be said of a database error in a log. The whole error carries parameters, and its detail the
- * values of a row, which are positions of people.
- */
-export function describeError(error: unknown): { code?: string; message: string } {
-  const text = error instanceof Error ? error.message : 'unknown error'
-  const code = codeOf(error)
-  // A fault of a value quotes the value.
-  const message = code?.startsWith('22') ? text.replace(/".*"/s, '"…"') : text
-  return code === undefined ? { message } : { code, message }
 }

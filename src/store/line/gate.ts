@@ -2,7 +2,7 @@
  * A queue in front of connections that run one statement each: so many at a time, and each with its watchdog
  * counting from the start of execution (line.ts), not from when it was asked for.
  */
-import type { Run } from './connection.ts'
+import type { Run } from './run.ts'
 
 /** Statements in a row that go before a read that waits. */
 const WRITES_IN_A_ROW_MAX = 4

@@ -4,7 +4,7 @@
  * statement_timeout ends with the statement, and a transaction counts as idle only after that message. The same batch,
  * tried again over another line, would wait for its own rows.
  */
-import type { Result, Run } from './connection.ts'
+import type { Result, Run } from './run.ts'
 
 /**
  * Of this database, role and name, begun $1 seconds ago, and waiting for its client to say more. Statements of ours are

@@ -2,7 +2,7 @@
 import type { DeviceProfile, KnownDevice } from '../../core/device.ts'
 import type { Session } from '../../core/sessions.ts'
 import { column } from '../line/arrays.ts'
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 import { NEWEST_POINT, NEWEST_POINT_COLUMNS, newestPointOf } from '../points/newest.ts'
 import { readRecentSessions } from '../points/sessions.ts'
 import { LAST_SEEN_MS, PROFILE, profileOf } from './profile.ts'

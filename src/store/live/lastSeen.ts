@@ -1,6 +1,6 @@
 /** When devices were seen last. */
 import { column } from '../line/arrays.ts'
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 
 /** Moves `last_seen_at` forward, never back; in ms, by device. */
 export async function writeLastSeen(run: Run, seen: ReadonlyMap<number, number>): Promise<void> {

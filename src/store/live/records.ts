@@ -1,7 +1,7 @@
 /** Devices as viewers are shown them when the hub does not hold them, and which there are to show. It reads no key. */
 import type { DeviceRecord } from '../../protocol/encode.ts'
 import { column } from '../line/arrays.ts'
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 import { NEWEST_POINT, NEWEST_POINT_COLUMNS, newestPointOf } from '../points/newest.ts'
 import { LAST_SEEN_MS, PROFILE, profileOf } from './profile.ts'
 

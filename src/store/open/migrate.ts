@@ -7,7 +7,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { blame } from '../../core/blame.ts'
-import { type Connection, codeOf, type Run } from '../line/connection.ts'
+import type { Connection } from '../line/connection.ts'
+import { codeOf, type Run } from '../line/run.ts'
 import { StartError } from './startError.ts'
 
 export interface Migration {

@@ -3,7 +3,7 @@
  * points, so that a track of millions costs many small statements and never a long one.
  */
 import { EARLY_MS, type Place } from '../../core/history.ts'
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 import { momentOf, placeOf } from './track.ts'
 
 export interface Span {

@@ -4,8 +4,8 @@
  */
 import type { HasLeft, History, PastDevice, Place, SessionRow, SessionsWanted } from '../../core/history.ts'
 import type { SessionStatus } from '../../protocol/messages.ts'
-import type { Run } from '../line/connection.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
+import type { Run } from '../line/run.ts'
 import { measure } from './figures.ts'
 import { placeOf, readTrack, type TrackLimits } from './track.ts'
 

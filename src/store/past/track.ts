@@ -4,7 +4,7 @@
  */
 import type { Box, HasLeft, Place, PointsWanted, TrackPoint } from '../../core/history.ts'
 import type { POINT_SOURCES } from '../../protocol/messages.ts'
-import { codeOf, type Parameter, type Result, type Run } from '../line/connection.ts'
+import { codeOf, type Parameter, type Result, type Run } from '../line/run.ts'
 
 export interface TrackLimits {
   /** Points of a page. */

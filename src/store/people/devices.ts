@@ -1,8 +1,8 @@
 /** What the API reads and writes of devices. */
 import type { DeviceChange, DeviceRow, NewDevice, Pairing, Redemption } from '../../core/directory.ts'
 import type { DeviceColor, DevicePlatform } from '../../protocol/messages.ts'
-import type { Run } from '../line/connection.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
+import type { Run } from '../line/run.ts'
 
 const ROW = `id, user_id, name, platform, color, is_active, paired_at, last_seen_at, created_at`
 

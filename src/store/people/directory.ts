@@ -1,6 +1,6 @@
 /** The directory of users, devices and shares, over one way to run statements. */
 import type { Directory } from '../../core/directory.ts'
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 import {
   deleteDevice,
   findDevice,

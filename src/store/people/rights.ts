@@ -4,7 +4,7 @@
  */
 import type { DeviceGrant, Grant, Provider, Withdrawal } from '../../core/grant.ts'
 import { column, hexes } from '../line/arrays.ts'
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 
 /** Grants in one statement; the embedded database can do nothing else meanwhile. */
 const BATCH_MAX = 5_000

@@ -1,8 +1,8 @@
 /** What the hub reads and writes of shares. */
 import type { NewShare, ShareRow } from '../../core/directory.ts'
 import { column } from '../line/arrays.ts'
-import type { Run } from '../line/connection.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
+import type { Run } from '../line/run.ts'
 
 const ROW = `id, user_id, device_ids, created_at, expires_at, ended_at`
 

@@ -2,8 +2,8 @@
 import type { NewUser, Providers, UserChange, UserRow } from '../../core/directory.ts'
 import type { UserRole } from '../../protocol/messages.ts'
 import { column } from '../line/arrays.ts'
-import { codeOf, type Run } from '../line/connection.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
+import { codeOf, type Run } from '../line/run.ts'
 
 const ROW = `id, name, email, role, is_active, providers, created_at, last_login_at`
 const TAKEN = '23505'

@@ -4,7 +4,7 @@
  */
 import { learnLast, type Session } from '../../core/sessions.ts'
 import { column } from '../line/arrays.ts'
-import type { Result, Run } from '../line/connection.ts'
+import type { Result, Run } from '../line/run.ts'
 
 /**
  * How far back to look for the last point of a session while a device waits. It is the newest of all, as a rule; where

@@ -1,7 +1,7 @@
 /** The newest point: of a device, for whoever connects and whoever watches it, and of all, for the hub's clock. */
 import type { KnownDevice } from '../../core/device.ts'
 import { POINT_SOURCES, type SessionStatus } from '../../protocol/messages.ts'
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 
 /**
  * How far back the newest point is looked for. A device whose clock is always ahead has none that counts, and must not

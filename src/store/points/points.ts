@@ -3,8 +3,8 @@ import type { DeadLetter } from '../../core/device.ts'
 import type { Session } from '../../core/sessions.ts'
 import { AT, POINT_SOURCES, POINT_STRIDE } from '../../protocol/messages.ts'
 import { column } from '../line/arrays.ts'
-import type { Run } from '../line/connection.ts'
 import { begin, put, written } from '../line/digits.ts'
+import type { Run } from '../line/run.ts'
 
 /** A point to store: where it lies in its frame's values, and what it belongs to. */
 export interface PointRow {

@@ -2,7 +2,7 @@
  * The statements of retention. Each looks at one device, or a page of them, over the index that every question of a
  * device's past uses: the one on `recorded_at` alone is good for a table that only grows, and this one does not.
  */
-import type { Run } from '../line/connection.ts'
+import type { Run } from '../line/run.ts'
 
 /** What a page of devices has that is older than the limit. */
 export interface OldThings {

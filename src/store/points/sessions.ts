@@ -12,7 +12,7 @@ import {
 } from '../../core/sessions.ts'
 import type { SessionStatus } from '../../protocol/messages.ts'
 import { column, words } from '../line/arrays.ts'
-import type { Result, Run } from '../line/connection.ts'
+import type { Result, Run } from '../line/run.ts'
 import { LAST_POINT, LAST_POINT_ROWS_MAX, NEWEST, readLastPoints } from './lastPoints.ts'
 
 /** The columns of a StoredSession. The op's number rides in the microseconds of `updated_at`. */

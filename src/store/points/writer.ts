@@ -8,7 +8,7 @@ import { blame, retryDelayMs } from '../../core/blame.ts'
 import { added } from '../../core/device.ts'
 import { forgetId, isUnstored, type Session } from '../../core/sessions.ts'
 import { POINT_STRIDE, REASON, WHOLE_FRAME } from '../../protocol/messages.ts'
-import { codeOf, describeError, type Run } from '../line/connection.ts'
+import { codeOf, describeError, type Run } from '../line/run.ts'
 import { type DeadLetterRow, insertPoints, insertRejected, type PointRow, pointParameters } from './points.ts'
 import { saveSessions } from './sessions.ts'
 

@@ -5,13 +5,8 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { blame } from '../../../src/core/blame.ts'
-import {
-  type Connection,
-  codeOf,
-  describeError,
-  openConnection,
-  type Parameter,
-} from '../../../src/store/line/connection.ts'
+import { type Connection, openConnection } from '../../../src/store/line/connection.ts'
+import { codeOf, describeError, type Parameter } from '../../../src/store/line/run.ts'
 import { type FaultProxy, startProxy } from '../../rig/proxy.ts'
 import { sharedPostgres } from '../../rig/sharedPostgres.ts'
 import { until } from '../../rig/until.ts'

@@ -1,7 +1,7 @@
 /** The queue in front of few connections: so many statements at a time, and the writer's first. */
 import { expect, test } from 'vitest'
-import type { Result } from '../../../src/store/line/connection.ts'
 import { createGate } from '../../../src/store/line/gate.ts'
+import type { Result } from '../../../src/store/line/run.ts'
 
 /** A connection whose statements end when the test says so. */
 function createRun() {

@@ -5,7 +5,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { blame } from '../../../src/core/blame.ts'
-import { type Connection, codeOf, openConnection } from '../../../src/store/line/connection.ts'
+import { type Connection, openConnection } from '../../../src/store/line/connection.ts'
+import { codeOf } from '../../../src/store/line/run.ts'
 import {
   type Migration,
   migrate,

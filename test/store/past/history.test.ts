@@ -1,7 +1,7 @@
 /** The past as the store tells it, against what a naive reader makes of the same points. */
 import { expect, test } from 'vitest'
 import { EARLY_MS, type PointsWanted, type TrackPoint } from '../../../src/core/history.ts'
-import type { Run } from '../../../src/store/line/connection.ts'
+import type { Run } from '../../../src/store/line/run.ts'
 import { createHistory } from '../../../src/store/past/history.ts'
 import { addDevice, describeOnEachStore } from '../eachStore.ts'
 
