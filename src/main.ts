@@ -6,7 +6,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from './clock.ts'
-import { ConfigError, limitTable } from './config.ts'
+import { ConfigError } from './config.ts'
+import { limitTable } from './limits.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS } from './protocol/messages.ts'
 import { localUrl } from './sockets/tls.ts'
 
