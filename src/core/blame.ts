@@ -1,4 +1,4 @@
-/** Whose fault a failed statement is, from the driver's error code or SQLSTATE. */
+/** Whose fault a failed statement is, from the driver's error code or SQLSTATE, and what may be said of it. */
 
 export type Blame =
   /** The database is away or busy; the outcome is unknown. Try the same again. */
@@ -27,4 +27,22 @@ export function blame(code: string | undefined): Blame {
 export function retryDelayMs(attempt: number, chance: number): number {
   const ceiling = Math.min(5_000, 100 * 2 ** Math.min(attempt, 10))
   return ceiling / 2 + (ceiling / 2) * chance
+}
+
+/** The driver's error code: a SQLSTATE, ECONNREFUSED, CONNECTION_CLOSED, WATCHDOG … */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+/**
+ * What may be said of a database error in a log. The whole error carries parameters, and its detail the
+ * values of a row, which are positions of people.
+ */
+export function describeError(error: unknown): { code?: string; message: string } {
+  const text = error instanceof Error ? error.message : 'unknown error'
+  const code = codeOf(error)
+  // A fault of a value quotes the value.
+  const message = code?.startsWith('22') ? text.replace(/".*"/s, '"…"') : text
+  return code === undefined ? { message } : { code, message }
 }

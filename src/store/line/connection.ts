@@ -1,8 +1,9 @@
 /** Runs statements on as many lines to PostgreSQL as were asked for. */
 import type { Sql } from 'postgres'
+import { codeOf } from '../../core/blame.ts'
 import { type Line, type LineOptions, openLine, type Target } from './line.ts'
 import { endOrphans } from './orphans.ts'
-import { codeOf, type Parameter, type Result, type Run } from './run.ts'
+import type { Parameter, Result, Run } from './run.ts'
 
 export type { Target }
 

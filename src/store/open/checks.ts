@@ -1,7 +1,7 @@
 /** What a database must be before the hub trusts it with points; each refusal says what to do. */
-import { blame } from '../../core/blame.ts'
+import { blame, codeOf } from '../../core/blame.ts'
 import type { Connection } from '../line/connection.ts'
-import { codeOf, type Run } from '../line/run.ts'
+import type { Run } from '../line/run.ts'
 import { StartError } from './startError.ts'
 
 const POSTGRES_MIN = 150_000

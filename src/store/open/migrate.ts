@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { blame } from '../../core/blame.ts'
+import { blame, codeOf } from '../../core/blame.ts'
 import type { Connection } from '../line/connection.ts'
-import { codeOf, type Run } from '../line/run.ts'
+import type { Run } from '../line/run.ts'
 import { StartError } from './startError.ts'
 
 export interface Migration {

@@ -3,10 +3,10 @@
  * ways to read and write it. The only place that knows that there are two kinds.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { blame, retryDelayMs } from '../../core/blame.ts'
+import { blame, codeOf, describeError, retryDelayMs } from '../../core/blame.ts'
 import { type Connection, openConnection, type Target } from '../line/connection.ts'
 import { createGate } from '../line/gate.ts'
-import { codeOf, describeError, type Run } from '../line/run.ts'
+import type { Run } from '../line/run.ts'
 import { checkServer, ensureExtensions } from './checks.ts'
 import { openEmbedded } from './embedded.ts'
 import { type MigrationStatus, migrate, migrationStatus, readMigrations } from './migrate.ts'

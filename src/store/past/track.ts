@@ -2,9 +2,11 @@
  * Reads the points of a device in order of time, in pages. Each page is one statement that looks at a bounded number
  * of rows, whatever is asked for and however many points the device has.
  */
+
+import { codeOf } from '../../core/blame.ts'
 import type { Box, HasLeft, Place, PointsWanted, TrackPoint } from '../../core/history.ts'
 import type { POINT_SOURCES } from '../../protocol/messages.ts'
-import { codeOf, type Parameter, type Result, type Run } from '../line/run.ts'
+import type { Parameter, Result, Run } from '../line/run.ts'
 
 export interface TrackLimits {
   /** Points of a page. */

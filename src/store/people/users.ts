@@ -1,9 +1,11 @@
 /** What the hub reads and writes of users. */
+
+import { codeOf } from '../../core/blame.ts'
 import type { NewUser, Providers, UserChange, UserRow } from '../../core/directory.ts'
 import type { UserRole } from '../../protocol/messages.ts'
 import { column } from '../line/arrays.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
-import { codeOf, type Run } from '../line/run.ts'
+import type { Run } from '../line/run.ts'
 
 const ROW = `id, name, email, role, is_active, providers, created_at, last_login_at`
 const TAKEN = '23505'

@@ -4,11 +4,11 @@
  * committed or listed as rejected, however often that has to be tried; whom to tell is not its business.
  */
 import type { Backlog, Entry } from '../../core/backlog.ts'
-import { blame, retryDelayMs } from '../../core/blame.ts'
+import { blame, codeOf, describeError, retryDelayMs } from '../../core/blame.ts'
 import { added } from '../../core/device.ts'
 import { forgetId, isUnstored, type Session } from '../../core/sessions.ts'
 import { POINT_STRIDE, REASON, WHOLE_FRAME } from '../../protocol/messages.ts'
-import { codeOf, describeError, type Run } from '../line/run.ts'
+import type { Run } from '../line/run.ts'
 import { type DeadLetterRow, insertPoints, insertRejected, type PointRow, pointParameters } from './points.ts'
 import { saveSessions } from './sessions.ts'
 

@@ -4,9 +4,8 @@ import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { blame } from '../../../src/core/blame.ts'
+import { blame, codeOf } from '../../../src/core/blame.ts'
 import { type Connection, openConnection } from '../../../src/store/line/connection.ts'
-import { codeOf } from '../../../src/store/line/run.ts'
 import {
   type Migration,
   migrate,

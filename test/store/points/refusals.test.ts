@@ -1,8 +1,8 @@
 /** A row that the database refuses: it alone is rejected, kept as a dead letter, and found with few statements. */
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { codeOf } from '../../../src/core/blame.ts'
 import type { Device } from '../../../src/core/device.ts'
-import { codeOf } from '../../../src/store/line/run.ts'
 import { MINUTE_MS, NOW_MS, type PointParts, SECOND_MS } from '../../core/frames.ts'
 import { describeOnEachStore, lettersOf, pointsOf, sessionsOf, timesOf } from '../eachStore.ts'
 import { createTap, insertsPoints, startWriting, type Tap, type WritingOptions } from '../writing.ts'
