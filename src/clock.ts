@@ -58,3 +58,27 @@ export async function within(clock: Pick<Clock, 'after'>, ms: number, work: Prom
   await Promise.race([work.catch(() => {}), late])
   callOff()
 }
+
+/** While the hub itself was stopped for longer than this, the clock of those who wait for it stands still. */
+const STALL_MS = 1_000
+
+export type Attended = ReturnType<typeof createAttended>
+
+/**
+ * Time as far as the hub attended to it: what a peer sent while the hub was stopped is read late, and not by its fault.
+ * `check` is to be called several times a second.
+ */
+export function createAttended(clock: Pick<Clock, 'elapsed'>) {
+  let attendedMs = 0
+  let checkedMs = clock.elapsed()
+  return { elapsed, check }
+
+  function elapsed(): number {
+    return attendedMs + Math.min(clock.elapsed() - checkedMs, STALL_MS)
+  }
+
+  function check(): void {
+    attendedMs = elapsed()
+    checkedMs = clock.elapsed()
+  }
+}

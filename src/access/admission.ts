@@ -1,29 +1,28 @@
 /** Who may connect as a device: the key, the database's word on the device, and a clock that can be believed. */
 import { LRUCache } from 'lru-cache'
-import type { Device, DeviceProfile, KnownDevice } from '../core/device.ts'
+import type { Clock } from '../clock.ts'
+import type { Device, DeviceAccess, DeviceCredentials } from '../core/device.ts'
 import type { Fleet } from '../core/fleet.ts'
+import type { Ops } from '../ops/ops.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { deviceIdOf, isKeyHash, keyHashOf } from './deviceKey.ts'
 
-/** What the database says of a device's right to connect. */
-export interface Access extends DeviceProfile {
-  id: number
-  keyHash: string | null
-  isActive: boolean
+/** A device that may connect, and the hash of the key that it showed. It is pinned, until whoever has it lets go. */
+export interface Admitted {
+  device: Device
+  keyHash: string
 }
 
 export interface AdmissionOptions {
   fleet: Fleet
   limits: { keyTrustMs: number }
   /** Both reject when the database is away. */
-  readAccess: (id: number) => Promise<Access | undefined>
-  readDevice: (id: number) => Promise<(KnownDevice & Access) | undefined>
-  /** A device was let in by memory. */
-  onTrusted: () => void
+  readAccess: (id: number) => Promise<DeviceAccess | undefined>
+  readDevice: (id: number) => Promise<DeviceCredentials | undefined>
+  ops: Pick<Ops, 'counts' | 'faults'>
   /** When this build of the hub was made. */
   builtMs: number
-  onAway: (error: unknown) => void
-  now: () => number
+  clock: Pick<Clock, 'now' | 'elapsed'>
 }
 
 /** How far the clock may be behind the newest point that is stored (D8). */
@@ -40,7 +39,7 @@ const NO_DEVICE = 0
  * whether or not there is such a device.
  */
 export function createAdmission(options: AdmissionOptions) {
-  const { fleet, now } = options
+  const { fleet, clock } = options
   const changes = new LRUCache<number, number>({ max: CHANGES_MAX })
   const remembered = new WeakMap<Device, string>()
   let serial = 0
@@ -58,8 +57,8 @@ export function createAdmission(options: AdmissionOptions) {
     newestReceivedMs: () => newestReceivedMs,
   }
 
-  async function admit(deviceKey: string): Promise<{ device: Device; keyHash: string } | { close: Close }> {
-    const nowMs = now()
+  async function admit(deviceKey: string): Promise<Admitted | { close: Close }> {
+    const nowMs = clock.now()
     if (nowMs < options.builtMs || nowMs < newestReceivedMs - BEHIND_MS_MAX)
       return { close: CLOSE.unavailable }
     const keyHash = keyHashOf(deviceKey)
@@ -67,7 +66,7 @@ export function createAdmission(options: AdmissionOptions) {
       const device = await find(deviceIdOf(deviceKey) ?? NO_DEVICE, keyHash)
       return device === null ? { close: CLOSE.refused } : { device, keyHash }
     } catch (error) {
-      options.onAway(error)
+      options.ops.faults.judge(error)
       return { close: CLOSE.unavailable }
     }
   }
@@ -86,23 +85,23 @@ export function createAdmission(options: AdmissionOptions) {
       const known = await options.readDevice(id)
       if (isChanged(id)) continue
       if (!isAllowed(known, keyHash)) return null
-      return welcome(fleet.hold(known, now()), known, keyHash)
+      return welcome(fleet.hold(known, clock.now()), known, keyHash)
     }
   }
 
   /** Memory is believed only while the database answers, for it must be possible to ask afterwards. */
   function isTrusted(device: Device, keyHash: string): boolean {
-    const silentMs = Math.abs(now() - answeredMs)
+    const silentMs = clock.elapsed() - answeredMs
     return silentMs < options.limits.keyTrustMs && isKeyHash(keyHash, remembered.get(device) ?? null)
   }
 
   function trust(device: Device): Device {
-    options.onTrusted()
+    options.ops.counts.keysTrusted += 1
     fleet.pin(device)
     return device
   }
 
-  function welcome(device: Device, access: Access, keyHash: string): Device {
+  function welcome(device: Device, access: DeviceAccess, keyHash: string): Device {
     device.profile = { name: access.name, color: access.color, platform: access.platform }
     remembered.set(device, keyHash)
     fleet.pin(device)
@@ -111,7 +110,7 @@ export function createAdmission(options: AdmissionOptions) {
 
   /** The database has answered about rights, and what it took back was heard of. */
   function noteAnswer(): void {
-    answeredMs = now()
+    answeredMs = clock.elapsed()
   }
 
   /** The device was changed: what is remembered of it, or what a HELLO under way has read, does not count. */
@@ -141,7 +140,7 @@ export function createAdmission(options: AdmissionOptions) {
   }
 }
 
-function isAllowed<A extends Access>(access: A | undefined, keyHash: string): access is A {
+function isAllowed<A extends DeviceAccess>(access: A | undefined, keyHash: string): access is A {
   // Compared first, and always.
   return isKeyHash(keyHash, access?.keyHash ?? null) && access!.isActive
 }

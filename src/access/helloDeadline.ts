@@ -3,34 +3,34 @@
  * from the open socket, whatever arrives.
  */
 import type { Counts } from '../ops/metrics.ts'
-import { CLOSE } from '../protocol/closes.ts'
-import type { Peer } from '../sockets/peer.ts'
+import { CLOSE, type Close } from '../protocol/closes.ts'
 
 export interface Waiting {
-  peer: Peer
+  peer: { end: (close: Close) => void }
   openedMs: number
   /** HELLO has come, or the socket is gone. */
   isDone: boolean
 }
 
+/** `elapsed`: time as far as the hub attended to it, since what came while it was stopped has come in time. */
 export function createHelloDeadlines(
-  helloTimeoutMs: number,
+  { helloTimeoutMs }: { helloTimeoutMs: number },
   counts: Pick<Counts, 'helloTimeouts'>,
-  now: () => number,
+  elapsed: () => number,
 ) {
   // In the order they opened, so the first is always the next to expire.
   let waiting: Waiting[] = []
   return { await: wait, check }
 
-  function wait(peer: Peer): Waiting {
-    const entry = { peer, openedMs: now(), isDone: false }
+  function wait(peer: Waiting['peer']): Waiting {
+    const entry = { peer, openedMs: elapsed(), isDone: false }
     waiting.push(entry)
     return entry
   }
 
   /** To be called several times a second. */
   function check(): void {
-    const dueMs = now() - helloTimeoutMs
+    const dueMs = elapsed() - helloTimeoutMs
     let done = 0
     while (done < waiting.length) {
       const entry = waiting[done]!

@@ -3,6 +3,7 @@
  * database's word. It refuses to know where the token came from.
  */
 import { decodeJwt } from 'jose'
+import type { Clock } from '../clock.ts'
 import type { Directory, UserRow } from '../core/directory.ts'
 import type { Provider } from '../core/grant.ts'
 import { TOKEN_CHARS_MAX } from '../protocol/messages.ts'
@@ -28,10 +29,10 @@ export interface IdentityOptions {
   /** null: only tokens of the hub. */
   oidc: Pick<Oidc, 'issuer' | 'check'> | null
   directory: Pick<Directory, 'findUser' | 'findUserAt' | 'linkUser'>
-  now: () => number
+  clock: Pick<Clock, 'now'>
 }
 
-export function createIdentity({ tokens, oidc, directory, now }: IdentityOptions): Identify {
+export function createIdentity({ tokens, oidc, directory, clock }: IdentityOptions): Identify {
   return async (token) => {
     if (token.length > TOKEN_CHARS_MAX) return { is: 'refused' }
     // Which of the two may have made it; each believes nothing but its own signature.
@@ -39,7 +40,7 @@ export function createIdentity({ tokens, oidc, directory, now }: IdentityOptions
   }
 
   async function ofHub(token: string): Promise<Identity> {
-    const check = await tokens.check(token, now())
+    const check = await tokens.check(token, clock.now())
     if (check.is !== 'valid') return check
     const { subject, expiresMs } = check
     if (subject === 'operator') return { is: 'operator' }
@@ -48,7 +49,7 @@ export function createIdentity({ tokens, oidc, directory, now }: IdentityOptions
   }
 
   async function ofIssuer({ check }: Pick<Oidc, 'check'>, token: string): Promise<Identity> {
-    const checked = await check(token, now())
+    const checked = await check(token, clock.now())
     if (checked.is !== 'valid') return checked
     const { issuer, sub } = checked.subject
     return active(await userOf(checked.subject), checked.expiresMs, { issuer, sub })

@@ -4,6 +4,7 @@
  */
 import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose'
 import { z } from 'zod'
+import type { Clock } from '../clock.ts'
 
 export interface KeySetOptions {
   /** As it stands in tokens and in the discovery document, to the letter. */
@@ -20,8 +21,7 @@ export interface KeySetOptions {
   fetch: typeof globalThis.fetch
   /** A fetch failed; called at most once per cooldown. */
   onAway: (error: unknown) => void
-  /** Milliseconds of a clock that never goes back. */
-  elapsed: () => number
+  clock: Pick<Clock, 'elapsed'>
 }
 
 /** Finds the key of a token; throws jose's errors. */
@@ -31,7 +31,7 @@ const DISCOVERY = z.looseObject({ issuer: z.string(), jwks_uri: z.url() })
 const DOCUMENT_BYTES_MAX = 512 * 1024
 
 export function createKeySet(options: KeySetOptions) {
-  const { limits, elapsed } = options
+  const { limits, clock } = options
   let held: { keys: Keys; fetchedMs: number } | null = null
   let triedMs = Number.NEGATIVE_INFINITY
   let fetching: Promise<void> | null = null
@@ -51,16 +51,16 @@ export function createKeySet(options: KeySetOptions) {
 
   /** Never rejects; one fetch for however many ask. */
   async function refresh(): Promise<void> {
-    if (fetching === null && elapsed() - triedMs < limits.oidcCooldownMs) return
+    if (fetching === null && clock.elapsed() - triedMs < limits.oidcCooldownMs) return
     fetching ??= read()
       .then(
         (keys) => {
-          held = { keys, fetchedMs: elapsed() }
+          held = { keys, fetchedMs: clock.elapsed() }
         },
         (error) => options.onAway(error),
       )
       .finally(() => {
-        triedMs = elapsed()
+        triedMs = clock.elapsed()
         fetching = null
       })
     await fetching
@@ -93,7 +93,7 @@ export function createKeySet(options: KeySetOptions) {
   }
 
   function age(): number {
-    return elapsed() - held!.fetchedMs
+    return clock.elapsed() - held!.fetchedMs
   }
 }
 

@@ -2,6 +2,7 @@
  * What a token of a viewer or an admin grants, at HELLO and again at AUTH, or a reason to close. Role and activity are
  * the database's.
  */
+import type { Clock } from '../clock.ts'
 import type { Directory } from '../core/directory.ts'
 import type { ViewerGrant } from '../core/grant.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
@@ -14,10 +15,10 @@ export interface LoginOptions {
   directory: Pick<Directory, 'findUser' | 'findShare'>
   /** A user has come with this token. */
   onLogin: (userId: number) => void
-  now: () => number
+  clock: Pick<Clock, 'now'>
 }
 
-export function createLogin({ identify, directory, onLogin, now }: LoginOptions) {
+export function createLogin({ identify, directory, onLogin, clock }: LoginOptions) {
   return async (token: string): Promise<Login> => {
     try {
       const login = await loginOf(await identify(token))
@@ -54,7 +55,7 @@ export function createLogin({ identify, directory, onLogin, now }: LoginOptions)
     if (share === null || share.endedAt !== null) return { close: CLOSE.refused }
     const owner = await directory.findUser(share.userId)
     const expiresMs = Math.min(tokenExpiresMs, Date.parse(share.expiresAt))
-    if (!owner?.isActive || expiresMs <= now()) return { close: CLOSE.refused }
+    if (!owner?.isActive || expiresMs <= clock.now()) return { close: CLOSE.refused }
     const { userId, deviceIds } = share
     return { grant: { role: 'share', userId, shareId, deviceIds }, expiresMs }
   }

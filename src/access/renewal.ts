@@ -1,15 +1,19 @@
 /** AUTH: the socket of a viewer or an admin goes on with a fresh token of the same subject (V7). */
 import { isRenewed, renewed, type ViewerGrant } from '../core/grant.ts'
-import type { Counts } from '../ops/metrics.ts'
-import { CLOSE } from '../protocol/closes.ts'
+import type { Ops } from '../ops/ops.ts'
+import { CLOSE, type Close } from '../protocol/closes.ts'
 import { encodeAuthOk, encodeError } from '../protocol/encode.ts'
-import type { Peer } from '../sockets/peer.ts'
 import { expired, type Login, type LoginCheck } from './login.ts'
 import type { Rights } from './rights.ts'
 
 /** A socket that has had its WELCOME. */
 export interface Renewable {
-  peer: Peer
+  peer: {
+    readonly isOpen: boolean
+    readonly address: string
+    send: (frame: Uint8Array) => boolean
+    end: (close: Close) => void
+  }
   grant: ViewerGrant | null
   /** To be called when the socket is closed, or goes on by another token. */
   release: () => void
@@ -21,11 +25,10 @@ export interface Renewable {
 export interface RenewalOptions {
   login: LoginCheck
   hold: Rights['hold']
-  counts: Counts
-  onRefused: (address: string) => void
+  ops: Pick<Ops, 'counts' | 'audit'>
 }
 
-export function createRenewal({ login, hold, counts, onRefused }: RenewalOptions) {
+export function createRenewal({ login, hold, ops }: RenewalOptions) {
   return renew
 
   async function renew(socket: Renewable, token: string): Promise<void> {
@@ -62,8 +65,8 @@ export function createRenewal({ login, hold, counts, onRefused }: RenewalOptions
   }
 
   function refuse({ peer }: Renewable): void {
-    counts.authRefused += 1
-    onRefused(peer.address)
+    ops.counts.authRefused += 1
+    ops.audit.refused('token', peer.address)
     peer.end(CLOSE.refused)
   }
 }

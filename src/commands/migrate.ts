@@ -1,4 +1,5 @@
 /** `alzy migrate`: brings the database up to date, or tells how far it is. */
+import { systemClock } from '../clock.ts'
 import { parseConfig } from '../config.ts'
 import { migrateDatabase } from '../store/open/store.ts'
 
@@ -14,7 +15,7 @@ export async function migrate(options: { status: boolean; json: boolean }, io: M
   const say = (facts: object, message: string) => io.stderr([message, ...Object.values(facts)].join(' '))
   const log = { info: say, warn: say }
   const migrations = await migrateDatabase(
-    { ...config, log, random: Math.random },
+    { ...config, log, clock: systemClock },
     { statusOnly: options.status },
   )
   if (options.json) io.stdout(JSON.stringify(migrations))

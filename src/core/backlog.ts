@@ -4,16 +4,30 @@
  * Its bound is the credit that was granted (credit.ts): a frame within a window is always taken.
  */
 import type { Device, Kept } from './device.ts'
+import type { Session } from './sessions.ts'
 
 export interface Entry<Owner> {
   device: Device
-  /** The connection to acknowledge to, or null when the hub itself made the entry. */
+  /** Whom to acknowledge to, or null when the hub itself made the entry. */
   owner: Owner | null
   seq: number
   /** Points of the frame as they count in the window; 1 for a SESSION frame, 0 without an owner. */
   cost: number
   receivedMs: number
   kept: Kept
+}
+
+/** Entries that are finished: everything in them is committed, or listed as rejected. */
+export interface Stored<Owner> {
+  entries: Entry<Owner>[]
+  /** Sessions that were written before the points. */
+  sessions: Session[]
+  rows: number
+  /** Rows that were new; the rest were there already or refused. */
+  inserted: number
+  /** Rows that the database refused, by device. */
+  refused: Map<number, number>
+  tookMs: number
 }
 
 export type Backlog<Owner> = ReturnType<typeof createBacklog<Owner>>

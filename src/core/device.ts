@@ -62,6 +62,20 @@ export interface KnownDevice extends DeviceProfile {
   sessions: Session[]
 }
 
+/** What decides whether a device may connect, and what it is called. */
+export interface DeviceAccess extends DeviceProfile {
+  id: number
+  /** SHA-256 of the device key, hex; null when it was never paired. */
+  keyHash: string | null
+  /** Neither deleted nor deactivated, and neither is its user. */
+  isActive: boolean
+  /** Deleted or deactivated itself, whatever its user is: nobody is shown it. */
+  isGone: boolean
+}
+
+/** The same with everything else that the hub has to know of a device. */
+export type DeviceCredentials = KnownDevice & DeviceAccess
+
 export interface Device {
   readonly id: number
   readonly userId: number

@@ -1,26 +1,28 @@
 /** What happens once a batch is stored: ACKs, and everything that viewers learn only after the commit. */
 import { LRUCache } from 'lru-cache'
-import type { Backlog } from '../core/backlog.ts'
+import type { Clock } from '../clock.ts'
+import type { Backlog, Stored } from '../core/backlog.ts'
 import { type Bucket, createBucket, take } from '../core/bucket.ts'
 import { type Device, nextPosition, type Span } from '../core/device.ts'
 import type { Fleet } from '../core/fleet.ts'
 import type { Session } from '../core/sessions.ts'
-import type { Metrics } from '../ops/metrics.ts'
+import type { Ops } from '../ops/ops.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { encodeBackfilled, encodeSessionChange } from '../protocol/encode.ts'
-import type { DeviceSocket } from '../sockets/device.ts'
-import type { DeviceLink } from '../sockets/link.ts'
-import type { Stored } from '../store/points/writer.ts'
+import type { Inlet, Intake, Viewership } from './intake.ts'
+import type { Presence } from './presence.ts'
 
 export interface DeliveryOptions {
   limits: { refusedRowsPerHourMax: number }
-  backlog: Backlog<DeviceLink>
+  ops: Ops
+  clock: Pick<Clock, 'now' | 'elapsed'>
   fleet: Fleet
-  devices: DeviceSocket
-  metrics: Metrics
-  publish: (device: Device, frame: Uint8Array) => void
+  backlog: Backlog<Inlet>
+  live: Pick<Viewership, 'publish'>
+  intake: Pick<Intake, 'settle'>
+  presence: Pick<Presence, 'closeDevice'>
+  /** A point is stored that was received at that moment of the hub's clock. */
   noteReceived: (receivedMs: number) => void
-  now: () => number
 }
 
 const SUSPECTS_MAX = 10_000
@@ -28,39 +30,40 @@ const SUSPECTS_MAX = 10_000
 const SUSPECT_MS = 3_600_000
 
 export function createDelivery(options: DeliveryOptions) {
-  const { backlog, fleet, devices, metrics, publish, now } = options
+  const { ops, clock, fleet, backlog, live, intake, presence } = options
   /** What viewers were told of a session last. */
   const told = new WeakMap<Session, string>()
   /** Devices whose points the database refuses, and how much of that is still let pass. */
   const suspects = new LRUCache<number, Bucket>({
     max: SUSPECTS_MAX,
     ttl: SUSPECT_MS,
-    ttlAutopurge: true,
+    ttlResolution: 0,
+    perf: { now: clock.elapsed },
     dispose: (_, deviceId) => backlog.suspect(deviceId, false),
   })
-  return { stored }
+  return { stored, forgive }
 
-  function stored(batch: Stored<DeviceLink>): void {
-    devices.settle(batch.entries)
+  function stored(batch: Stored<Inlet>): void {
+    intake.settle(batch.entries)
     count(batch)
     for (const session of batch.sessions) tellSession(session)
     for (const [device, span] of spansOf(batch)) {
-      publish(device, encodeBackfilled(nextPosition(device), span.fromMs, span.toMs))
+      live.publish(device, encodeBackfilled(nextPosition(device), span.fromMs, span.toMs))
     }
     for (const [deviceId, rows] of batch.refused) suspect(deviceId, rows)
     for (const { device } of batch.entries) fleet.release(device)
   }
 
-  function count(batch: Stored<DeviceLink>): void {
-    const { counts } = metrics
+  function count(batch: Stored<Inlet>): void {
+    const { counts, distributions } = ops
     let refused = 0
     for (const rows of batch.refused.values()) refused += rows
     counts.writes += 1
     counts.pointsStored += batch.inserted
     counts.pointsDuplicate += batch.rows - batch.inserted - refused
     counts.pointsRejectedDatabase += refused
-    metrics.batchRows.record(batch.rows)
-    metrics.writeMs.record(batch.tookMs)
+    distributions.batchRows.record(batch.rows)
+    distributions.writeMs.record(batch.tookMs)
     for (const { receivedMs } of batch.entries) options.noteReceived(receivedMs)
   }
 
@@ -70,7 +73,7 @@ export function createDelivery(options: DeliveryOptions) {
     const news = `${session.id} ${session.startedMs} ${session.status} ${session.statusMs} ${session.statusOp}`
     if (device === undefined || told.get(session) === news) return
     told.set(session, news)
-    publish(
+    live.publish(
       device,
       encodeSessionChange(nextPosition(device), {
         sessionId: session.id,
@@ -90,14 +93,19 @@ export function createDelivery(options: DeliveryOptions) {
       suspects.set(deviceId, bucket)
       backlog.suspect(deviceId, true)
     }
-    if (!take(bucket, rows, now())) {
-      metrics.counts.limitsExceeded += 1
-      devices.closeDevice(deviceId, CLOSE.limit)
+    if (!take(bucket, rows, clock.now())) {
+      ops.counts.limitsExceeded += 1
+      presence.closeDevice(deviceId, CLOSE.limit)
     }
+  }
+
+  /** To be called now and then: devices that have behaved for long enough. */
+  function forgive(): void {
+    if (suspects.size > 0) suspects.purgeStale()
   }
 }
 
-function spansOf(batch: Stored<DeviceLink>): Map<Device, Span> {
+function spansOf(batch: Stored<Inlet>): Map<Device, Span> {
   const spans = new Map<Device, Span>()
   for (const { device, kept } of batch.entries) {
     if (kept.leftOut === null) continue

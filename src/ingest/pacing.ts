@@ -1,8 +1,7 @@
-/** What a device is told of its pace: PAUSE while the store is away or behind (D7), RATE as viewers come and go. */
-import type { Device } from '../core/device.ts'
+/** What a source is told of its pace: PAUSE while the store is away or behind (D7), RATE as viewers come and go. */
+import type { Clock } from '../clock.ts'
 import type { Counts } from '../ops/metrics.ts'
-import { encodePause, encodeRate } from '../protocol/encode.ts'
-import type { DeviceLink } from '../sockets/link.ts'
+import type { Inlet, Viewership } from './intake.ts'
 
 export interface PacingOptions {
   limits: {
@@ -13,47 +12,47 @@ export interface PacingOptions {
     rateEveryMs: number
   }
   counts: Counts
-  /** The sockets that were welcomed. */
-  links: () => Iterable<DeviceLink>
-  isWatched: (device: Device) => boolean
-  now: () => number
+  /** Of the devices that are here. */
+  inlets: () => Iterable<Inlet>
+  live: Pick<Viewership, 'isWatched'>
+  clock: Pick<Clock, 'now'>
 }
 
-export function createPacing({ limits, counts, links, isWatched, now }: PacingOptions) {
-  return { pauseLate, pauseAll, tellRates, tellRate }
+export function createPacing({ limits, counts, inlets, live, clock }: PacingOptions) {
+  return { pauseLate, pauseAll, tellRates, tellRate: (inlet: Inlet) => tell(inlet, clock.now()) }
 
-  /** PAUSE for every connection whose oldest frame has waited too long (D7). */
+  /** PAUSE for everyone whose oldest frame has waited too long (D7). */
   function pauseLate(): void {
-    const lateMs = now() - limits.pauseAfterMs
-    for (const link of links()) {
-      if ((link.receivedMs[0] ?? Number.POSITIVE_INFINITY) <= lateMs) pause(link)
+    const lateMs = clock.now() - limits.pauseAfterMs
+    for (const inlet of inlets()) {
+      if ((inlet.receivedMs[0] ?? Number.POSITIVE_INFINITY) <= lateMs) pause(inlet)
     }
   }
 
   /** The store is away: tell everyone who waits for it at once. */
   function pauseAll(): void {
-    for (const link of links()) if (link.receivedMs.length > 0) pause(link)
+    for (const inlet of inlets()) if (inlet.receivedMs.length > 0) pause(inlet)
   }
 
-  function pause(link: DeviceLink): void {
-    const nowMs = now()
-    if (nowMs < link.pauseAgainMs) return
-    link.pauseAgainMs = nowMs + limits.pauseRetryMs
+  function pause(inlet: Inlet): void {
+    const nowMs = clock.now()
+    if (nowMs < inlet.pauseAgainMs) return
+    inlet.pauseAgainMs = nowMs + limits.pauseRetryMs
     counts.pausesSent += 1
-    link.peer.send(encodePause(limits.pauseRetryMs, 'the database is away or behind'))
+    inlet.source.pause?.(limits.pauseRetryMs, 'the database is away or behind')
   }
 
   /** RATE for every device that gained its first viewer or lost its last one. */
   function tellRates(): void {
-    const nowMs = now()
-    for (const link of links()) tellRate(link, nowMs)
+    const nowMs = clock.now()
+    for (const inlet of inlets()) tell(inlet, nowMs)
   }
 
-  function tellRate(link: DeviceLink, nowMs: number): void {
-    const watched = isWatched(link.device!)
-    if (watched === link.toldWatched || nowMs - link.toldMs < limits.rateEveryMs) return
-    link.toldWatched = watched
-    link.toldMs = nowMs
-    link.peer.send(encodeRate(watched ? limits.rateWatchedMs : limits.rateUnwatchedMs, watched))
+  function tell(inlet: Inlet, nowMs: number): void {
+    const isWatched = live.isWatched(inlet.device)
+    if (isWatched === inlet.toldWatched || nowMs - inlet.toldMs < limits.rateEveryMs) return
+    inlet.toldWatched = isWatched
+    inlet.toldMs = nowMs
+    inlet.source.rate?.(isWatched ? limits.rateWatchedMs : limits.rateUnwatchedMs, isWatched)
   }
 }

@@ -3,13 +3,20 @@
  * served snapshots instead. A frame is encoded once and handed to the server once for each topic.
  */
 import type { Counts } from '../ops/metrics.ts'
-import type { Peer } from '../sockets/peer.ts'
+import type { Close } from '../protocol/closes.ts'
 
 /** A number, since looking one up is all that most frames cost here. */
 export type Topic = number
 
 export interface Listener {
-  peer: Peer
+  peer: {
+    readonly isOpen: boolean
+    /** False when the frame did not fit into the buffer and is lost. */
+    send: (frame: Uint8Array) => boolean
+    end: (close: Close) => void
+    join: (topic: string) => void
+    leave: (topic: string) => void
+  }
   topics: readonly Topic[]
   /** Devices that changed since they were last in a snapshot of this viewer. */
   changed: Set<number>

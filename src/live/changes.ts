@@ -1,32 +1,43 @@
-/** What a change made over the API means for sockets, for viewers, and for a HELLO under way. */
-import type { Admission } from '../access/admission.ts'
-import type { Rights } from '../access/rights.ts'
+/**
+ * What a change means for sockets, for viewers, and for a HELLO under way, be it made over the API or found in the
+ * database.
+ */
+import type { Access } from '../access/access.ts'
+import type { Device } from '../core/device.ts'
 import type { DeviceRow, ShareRow, UserRow } from '../core/directory.ts'
 import type { Fleet } from '../core/fleet.ts'
-import { CLOSE } from '../protocol/closes.ts'
+import type { Withdrawal } from '../core/grant.ts'
+import type { Ops } from '../ops/ops.ts'
+import { CLOSE, type Close } from '../protocol/closes.ts'
 import { encodeDeviceRecord, encodeGone } from '../protocol/encode.ts'
-import type { DeviceSocket } from '../sockets/device.ts'
-import type { ViewerSocket } from '../sockets/viewer.ts'
 import type { Audience } from './audience.ts'
 import type { Roster } from './roster.ts'
+import type { Subscriptions } from './subscription.ts'
 
-export interface ChangesOptions {
-  fleet: Fleet
-  roster: Roster
-  admission: Admission
-  audience: Audience
-  devices: DeviceSocket
-  viewers: ViewerSocket
-  rights: Rights
-  onAway: (error: unknown) => void
+/** What is needed of whoever has the connections of devices. */
+export interface Connected {
+  /** `isMeant` looks at the hash of the key that the device came with. */
+  closeDevice: (deviceId: number, reason: Close, isMeant?: (keyHash: string) => boolean) => void
 }
 
+export interface ChangesOptions extends Connected {
+  ops: Pick<Ops, 'faults'>
+  access: Pick<Access, 'admission' | 'rights'>
+  fleet: Fleet
+  roster: Roster
+  audience: Audience
+  subscriptions: Pick<Subscriptions, 'forgetDevice'>
+}
+
+export type Changes = ReturnType<typeof createChanges>
+
 export function createChanges(options: ChangesOptions) {
-  const { fleet, roster, admission, audience, devices, viewers, rights } = options
+  const { ops, access, fleet, roster, audience, subscriptions, closeDevice } = options
+  const { admission, rights } = access
   /** The latest change of each device whose record is being read, by a number that grows. */
   const reading = new Map<number, number>()
   let changes = 0
-  return { onDevice, onDeviceKey, onDeviceGone, onUser, onShareEnded }
+  return { onDevice, onDeviceKey, onDeviceGone, onDeviceWithdrawn, onUser, onShareEnded }
 
   /** The device is new, or was renamed, recoloured or paired. */
   function onDevice(row: DeviceRow): void {
@@ -36,7 +47,7 @@ export function createChanges(options: ChangesOptions) {
       device.profile = { name: row.name, color: row.color, platform: row.platform }
       device.isGone = false
     }
-    tell(row).catch(options.onAway)
+    tell(row).catch(ops.faults.judge)
   }
 
   /** Reads may be answered in another order than they were asked: what an older change has read must not be the last word. */
@@ -57,7 +68,7 @@ export function createChanges(options: ChangesOptions) {
   function onDeviceKey(row: DeviceRow, keyHash: string): void {
     admission.noteChange(row.id)
     // A device that repeats its pairing may be connected with this very key.
-    devices.closeDevice(row.id, CLOSE.refused, (shown) => shown !== keyHash)
+    closeDevice(row.id, CLOSE.refused, (shown) => shown !== keyHash)
     if (row.isActive) onDevice(row)
   }
 
@@ -68,12 +79,19 @@ export function createChanges(options: ChangesOptions) {
     const gone = encodeGone(row.id)
     audience.publish(row.userId, row.id, gone)
     audience.tellLagging(row.userId, row.id, gone)
-    viewers.forgetDevice(row.id)
+    subscriptions.forgetDevice(row.id)
     const device = fleet.get(row.id)
     if (device === undefined) return
     device.isGone = true
-    devices.closeDevice(row.id, CLOSE.refused)
+    closeDevice(row.id, CLOSE.refused)
     fleet.forget(device)
+  }
+
+  /** The database's word on a device that is connected is for viewers as well. */
+  function onDeviceWithdrawn(device: Device, keyHash: string, why: Withdrawal): void {
+    if (why === 'gone') return onDeviceGone(device)
+    admission.noteChange(device.id)
+    closeDevice(device.id, CLOSE.refused, (shown) => shown === keyHash)
   }
 
   /** The user may be deactivated, active again, or no admin any more. */

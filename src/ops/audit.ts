@@ -3,6 +3,7 @@
  * and addresses; no key, token or coordinate has a place in its events.
  */
 import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
 
 /** What somebody does over the API, with the ids of what it is done to. */
 export interface Acts {
@@ -48,19 +49,24 @@ export interface AuditOptions {
     /** Addresses with a line of their own in that time; those beyond share one. */
     auditRefusedMax: number
   }
-  now: () => number
+  clock: Pick<Clock, 'now' | 'elapsed'>
 }
 
 /** An admin's further requests within so long are of the same login. */
 const LOGIN_MS = 3_600_000
 const LOGINS_MAX = 10_000
 
-export function createAudit({ log, limits, now }: AuditOptions) {
+export function createAudit({ log, limits, clock }: AuditOptions) {
   /** Refusals since the line that each kind and address has had, and of all that have none. */
   let refusals = new Map<string, { credential: Credential; address: string; unsaid: number }>()
   let unsaidElsewhere = 0
-  let flushedMs = now()
-  const logins = new LRUCache<string, true>({ max: LOGINS_MAX, ttl: LOGIN_MS })
+  let flushedMs = clock.elapsed()
+  const logins = new LRUCache<string, true>({
+    max: LOGINS_MAX,
+    ttl: LOGIN_MS,
+    ttlResolution: 0,
+    perf: { now: clock.elapsed },
+  })
   return { act, adminLogin, refused, flush }
 
   function act([name, facts]: Act, actor: Actor): void {
@@ -91,8 +97,8 @@ export function createAudit({ log, limits, now }: AuditOptions) {
 
   /** To be called now and then: what was refused since the first lines. */
   function flush(isLast = false): void {
-    if (!isLast && now() - flushedMs < limits.auditRefusedEveryMs) return
-    flushedMs = now()
+    if (!isLast && clock.elapsed() - flushedMs < limits.auditRefusedEveryMs) return
+    flushedMs = clock.elapsed()
     const gathered = refusals
     refusals = new Map()
     for (const { credential, address, unsaid } of gathered.values()) {

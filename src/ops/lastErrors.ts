@@ -3,6 +3,7 @@
  * start. The dead letters of the database are the record; this is the first look.
  */
 import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
 import { REASON, type Reason } from '../protocol/messages.ts'
 
 export interface LastError {
@@ -22,12 +23,12 @@ const WORDS: Readonly<Record<Reason, string>> = {
   [REASON.database]: 'refused by the database',
 }
 
-export function createLastErrors({ lastErrorsMax }: { lastErrorsMax: number }, now: () => number) {
+export function createLastErrors({ lastErrorsMax }: { lastErrorsMax: number }, clock: Pick<Clock, 'now'>) {
   const errors = new LRUCache<number, { atMs: number; message: string }>({ max: lastErrorsMax })
   return { note, noteRejected, list }
 
   function note(deviceId: number, message: string): void {
-    errors.set(deviceId, { atMs: now(), message })
+    errors.set(deviceId, { atMs: clock.now(), message })
   }
 
   function noteRejected(deviceId: number, reason: Reason): void {

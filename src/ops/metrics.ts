@@ -95,7 +95,7 @@ export const GAUGES = {
 } as const
 
 /** What is counted when something is refused, by the reason. */
-export const REFUSAL_COUNTS = {
+const REFUSAL_COUNTS = {
   routeFull: 'connectionsRefused',
   crowded: 'socketsRefusedWaiting',
   addressFull: 'socketsRefusedAddressFull',
@@ -107,8 +107,13 @@ export const REFUSAL_COUNTS = {
   bodyTime: 'bodiesTooSlow',
 } as const satisfies Record<string, keyof typeof COUNTS>
 
+/** Something was turned away at the door. */
+export function countRefusal(counts: Counts, reason: keyof typeof REFUSAL_COUNTS): void {
+  counts[REFUSAL_COUNTS[reason]] += 1
+}
+
 /** Distributions, with the unit in the name. */
-const SPANS = {
+const DISTRIBUTIONS = {
   batchRows: { help: 'Rows of a batch', buckets: [1, 3, 10, 30, 100, 300, 1000, 3000] },
   writeMs: {
     help: 'Time from taking a batch to its commit',
@@ -121,24 +126,32 @@ const SPANS = {
 } as const
 
 export type Counts = Record<keyof typeof COUNTS, number>
+export type Distributions = Readonly<Record<keyof typeof DISTRIBUTIONS, Distribution>>
 export type Gauges = Record<keyof typeof GAUGES, number>
 export type Metrics = ReturnType<typeof createMetrics>
+
+export interface Distribution {
+  record: (value: number) => void
+  /** Since the last call. */
+  quantiles: () => { count: number; p50: number; p99: number }
+}
 
 /** `gauges` is called whenever somebody looks. */
 export function createMetrics(gauges: () => Gauges) {
   const registry = new Registry()
   const counts = Object.fromEntries(Object.keys(COUNTS).map((name) => [name, 0])) as Counts
   const eventLoop = monitorEventLoopDelay({ resolution: 10 })
-  const spans = {
-    batchRows: span('batchRows'),
-    writeMs: span('writeMs'),
-    ackMs: span('ackMs'),
+  const distributions: Distributions = {
+    batchRows: distribution('batchRows'),
+    writeMs: distribution('writeMs'),
+    ackMs: distribution('ackMs'),
   }
+  let figures = {} as Gauges
   register()
   eventLoop.enable()
   return {
     counts,
-    ...spans,
+    distributions,
     text,
     stats,
     close: () => eventLoop.disable(),
@@ -147,6 +160,8 @@ export function createMetrics(gauges: () => Gauges) {
 
   /** What /metrics answers. */
   function text(): Promise<string> {
+    // Once for all of them.
+    figures = gauges()
     return registry.metrics()
   }
 
@@ -158,9 +173,9 @@ export function createMetrics(gauges: () => Gauges) {
     return {
       ...counts,
       ...gauges(),
-      batchRows: spans.batchRows.quantiles(),
-      writeMs: spans.writeMs.quantiles(),
-      ackMs: spans.ackMs.quantiles(),
+      batchRows: distributions.batchRows.quantiles(),
+      writeMs: distributions.writeMs.quantiles(),
+      ackMs: distributions.ackMs.quantiles(),
       eventLoopLagMs: Number.isFinite(lagMs) ? lagMs : 0,
       residentBytes: memory.rss,
       heapBytes: memory.heapUsed,
@@ -187,14 +202,14 @@ export function createMetrics(gauges: () => Gauges) {
         help,
         registers: [registry],
         collect() {
-          gauge.set(gauges()[name as keyof Gauges])
+          gauge.set(figures[name as keyof Gauges])
         },
       })
     }
   }
 
-  function span(name: keyof typeof SPANS) {
-    const { help, buckets } = SPANS[name]
+  function distribution(name: keyof typeof DISTRIBUTIONS): Distribution {
+    const { help, buckets } = DISTRIBUTIONS[name]
     const total = new Histogram({
       name: `alzy_${snake(name)}`,
       help,

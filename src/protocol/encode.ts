@@ -48,7 +48,7 @@ export function encodeDeviceWelcome(w: DeviceWelcome): Uint8Array {
   ])
 }
 
-export function encodeAck(seq: number, windowPoints: number, rejected: Rejected[]): Uint8Array {
+export function encodeAck(seq: number, windowPoints: number, rejected: readonly Rejected[]): Uint8Array {
   return pack(rejected.length === 0 ? [TYPE.ack, seq, windowPoints] : [TYPE.ack, seq, windowPoints, rejected])
 }
 

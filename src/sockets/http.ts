@@ -14,6 +14,9 @@ import {
   type Request,
   type StreamedAnswer,
 } from '../api/message.ts'
+import type { Clock } from '../clock.ts'
+import { countRefusal } from '../ops/metrics.ts'
+import type { Ops } from '../ops/ops.ts'
 import { browserHeaders } from './headers.ts'
 import { RETRY_AFTER_S } from './server.ts'
 import type { createStreams, Link } from './stream.ts'
@@ -22,17 +25,16 @@ import type { Visitors } from './visitor.ts'
 export interface HttpOptions {
   handlers: Handlers
   streams: ReturnType<typeof createStreams>
-  bodyBytesMax: number
-  /** How long a body may take to arrive. */
-  bodyTimeoutMs: number
+  limits: {
+    bodyBytesMax: number
+    /** How long a body may take to arrive. */
+    bodyTimeoutMs: number
+  }
+  ops: Pick<Ops, 'counts' | 'faults'>
+  clock: Clock
   door: Door
   origins: Origins
   visitors: Visitors
-  onRequest: () => void
-  onRefused: (reason: 'origin' | 'requestRate' | 'bodySize' | 'bodyTime') => void
-  now: () => number
-  /** A fault that is not a Problem: answered with 503 when the database is away, else 500. */
-  onFault: (error: unknown) => { status: 500 | 503; detail: string }
 }
 
 const STATUS: Readonly<Record<number, string>> = {
@@ -58,6 +60,7 @@ const PROBES = ['/healthz', '/readyz']
 const METHODS = 'GET, POST, PATCH, DELETE'
 
 export function createHttp(options: HttpOptions) {
+  const { ops, clock } = options
   const routes = Object.entries(options.handlers).map(([place, handler]) => {
     const [method, path] = place.split(' ') as [string, string]
     return { method, segments: path.split('/'), handler }
@@ -76,7 +79,7 @@ export function createHttp(options: HttpOptions) {
     const visitor = options.visitors.read(res, req)
     const { address } = visitor
     const baseUrl = options.origins.baseUrl(visitor)
-    options.onRequest()
+    ops.counts.httpRequests += 1
     const link: Link = { res, block: visitor.block, isGone: false, onGone: () => {} }
     let stopReading = () => {}
     res.onAborted(() => {
@@ -91,7 +94,7 @@ export function createHttp(options: HttpOptions) {
     }
     if (origin !== '') {
       if (!options.origins.isAllowed(origin, visitor)) {
-        options.onRefused('origin')
+        countRefusal(ops.counts, 'origin')
         return void send(
           problem(403, 'this origin is not allowed; the setting ALZY_ORIGINS lists those that are'),
         )
@@ -99,8 +102,8 @@ export function createHttp(options: HttpOptions) {
       headers['Access-Control-Allow-Origin'] = origin
       headers.Vary = 'Origin'
     }
-    if (!PROBES.includes(path) && !options.door.mayRequest(visitor.block, options.now())) {
-      options.onRefused('requestRate')
+    if (!PROBES.includes(path) && !options.door.mayRequest(visitor.block, clock.elapsed())) {
+      countRefusal(ops.counts, 'requestRate')
       headers['Retry-After'] = String(RETRY_AFTER_S)
       return void send(problem(429, 'too many requests from this address'))
     }
@@ -162,8 +165,9 @@ export function createHttp(options: HttpOptions) {
 
   function answerOf(error: unknown): Answer {
     if (error instanceof Problem) return problem(error.status, error.message, error.errors)
-    const { status, detail } = options.onFault(error)
-    return problem(status, detail)
+    return ops.faults.judge(error) === 'away'
+      ? problem(503, 'the database is away; try again')
+      : problem(500, 'something went wrong; it is in the log of the hub')
   }
 }
 
@@ -185,28 +189,28 @@ function match(pattern: readonly string[], segments: readonly string[]): Record<
  */
 function readBody(
   res: HttpResponse,
-  { bodyBytesMax, bodyTimeoutMs, onRefused }: HttpOptions,
+  { limits: { bodyBytesMax, bodyTimeoutMs }, ops, clock }: HttpOptions,
 ): { bytes: Promise<Buffer>; stop: () => void } {
-  let timer: NodeJS.Timeout | undefined
+  let callOff = () => {}
   const bytes = new Promise<Buffer>((resolve, reject) => {
     const chunks: Buffer[] = []
     let count = 0
-    timer = setTimeout(() => {
-      onRefused('bodyTime')
+    callOff = clock.after(bodyTimeoutMs, () => {
+      countRefusal(ops.counts, 'bodyTime')
       reject(new Problem(408, `the body did not arrive within ${bodyTimeoutMs} ms`))
-    }, bodyTimeoutMs)
+    })
     res.onData((chunk, isLast) => {
       count += chunk.byteLength
       // The chunk is detached when this returns.
       if (count <= bodyBytesMax) chunks.push(Buffer.from(new Uint8Array(chunk)))
       if (!isLast) return
-      clearTimeout(timer)
+      callOff()
       if (count <= bodyBytesMax) return resolve(Buffer.concat(chunks))
-      onRefused('bodySize')
+      countRefusal(ops.counts, 'bodySize')
       reject(new Problem(413, `the body is larger than ${bodyBytesMax} bytes`))
     })
   })
-  return { bytes, stop: () => clearTimeout(timer) }
+  return { bytes, stop: () => callOff() }
 }
 
 function parseBody(bytes: Buffer, contentType: string): unknown {

@@ -3,23 +3,27 @@
  * answered is decided elsewhere.
  */
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
+import type { Door } from '../access/door.ts'
+import type { Clock } from '../clock.ts'
+import { countRefusal } from '../ops/metrics.ts'
+import type { Ops } from '../ops/ops.ts'
 import { browserHeaders } from './headers.ts'
 import type { Pages, Reply } from './pageFiles.ts'
 import { RETRY_AFTER_S } from './server.ts'
-import type { Visitor, Visitors } from './visitor.ts'
+import type { Visitors } from './visitor.ts'
 
 export interface PageServerOptions {
   pages: Pages
-  onRequest: () => void
+  ops: Pick<Ops, 'counts'>
+  clock: Pick<Clock, 'elapsed'>
+  door: Door
   visitors: Visitors
-  /** False: too many requests have come from where this one does. */
-  mayRequest: (visitor: Visitor) => boolean
 }
 
 const STATUS = { 200: '200 OK', 304: '304 Not Modified' } as const
 
 /** `handle` is true when the request was for a page and is answered. */
-export function createPageServer({ pages, onRequest, visitors, mayRequest }: PageServerOptions) {
+export function createPageServer({ pages, ops, clock, door, visitors }: PageServerOptions) {
   return { handle }
 
   function handle(res: HttpResponse, req: HttpRequest): boolean {
@@ -31,11 +35,15 @@ export function createPageServer({ pages, onRequest, visitors, mayRequest }: Pag
       ifNoneMatch: req.getHeader('if-none-match'),
     })
     if (reply === null) return false
-    onRequest()
+    ops.counts.httpRequests += 1
     const visitor = visitors.read(res, req)
     const headers = browserHeaders(visitor)
-    if (!mayRequest(visitor)) refuse(res, headers)
-    else write(res, { ...reply, headers: { ...headers, ...reply.headers } }, method === 'head')
+    if (door.mayRequest(visitor.block, clock.elapsed())) {
+      write(res, { ...reply, headers: { ...headers, ...reply.headers } }, method === 'head')
+    } else {
+      countRefusal(ops.counts, 'requestRate')
+      refuse(res, headers)
+    }
     return true
   }
 }

@@ -5,13 +5,17 @@
 
 import type { HttpRequest, HttpResponse, us_listen_socket, us_socket_context_t } from 'uWebSockets.js'
 import uws from 'uWebSockets.js'
-import type { Door, Refusal } from '../access/door.ts'
+import type { Door } from '../access/door.ts'
 import type { Origins } from '../access/origins.ts'
+import type { Clock } from '../clock.ts'
+import { countRefusal } from '../ops/metrics.ts'
+import type { Ops } from '../ops/ops.ts'
 import { CLOSE } from '../protocol/closes.ts'
 import { type Peer, SocketPeer } from './peer.ts'
 import type { Visitor, Visitors } from './visitor.ts'
 
-export interface Route<State> {
+/** One WebSocket route: what its sockets are like, and who is told of them. */
+export interface SocketRoute<State> {
   path: string
   subprotocol: string
   /** Browsers of other origins are refused. */
@@ -29,20 +33,18 @@ export interface Route<State> {
 }
 
 export interface ServerOptions {
-  heartbeatS: number
-  /** Connections that are no WebSocket, or not yet. */
-  httpConnectionsMax: number
+  limits: {
+    heartbeatS: number
+    /** Connections that are no WebSocket, or not yet. */
+    httpConnectionsMax: number
+  }
+  ops: Pick<Ops, 'counts' | 'faults'>
+  clock: Pick<Clock, 'elapsed'>
   /** Files in PEM; null: no TLS. */
   tls: { certPath: string; keyPath: string } | null
   door: Door
   origins: Origins
   visitors: Visitors
-  onRefused: (reason: Refusal | 'origin' | 'routeFull') => void
-  /** A connection was closed at once: too many of its address, or in all. */
-  onDropped: (reason: 'address' | 'all') => void
-  now: () => number
-  /** A fault of our own in a handler: the connection is closed with 1011, the hub goes on. */
-  onFault: (error: unknown) => void
 }
 
 export const RETRY_AFTER_S = 10
@@ -57,7 +59,7 @@ interface Carried<State> {
 export type Server = ReturnType<typeof createServer>
 
 export function createServer(options: ServerOptions) {
-  const { door, visitors } = options
+  const { limits, ops, clock, door, visitors } = options
   const app = createApp(options.tls)
   let listening: us_listen_socket | null = null
   let published: { topic: string; frame: Uint8Array }[] = []
@@ -77,12 +79,12 @@ export function createServer(options: ServerOptions) {
     },
   }
 
-  function addRoute<State>(route: Route<State>): void {
+  function addRoute<State>(route: SocketRoute<State>): void {
     app.ws<Carried<State>>(route.path, {
       compression: uws.DISABLED,
       maxPayloadLength: route.frameBytesMax,
       maxBackpressure: route.bufferBytesMax,
-      idleTimeout: options.heartbeatS,
+      idleTimeout: limits.heartbeatS,
       maxLifetime: 0,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => guard(res, () => upgrade(route, res, req, context)),
@@ -132,7 +134,7 @@ export function createServer(options: ServerOptions) {
   }
 
   function upgrade<State>(
-    route: Route<State>,
+    route: SocketRoute<State>,
     res: HttpResponse,
     req: HttpRequest,
     context: us_socket_context_t,
@@ -142,15 +144,15 @@ export function createServer(options: ServerOptions) {
     const offered = req.getHeader('sec-websocket-protocol').split(',')
     const visitor = visitors.read(res, req)
     if (route.checksOrigin && origin !== '' && !options.origins.isAllowed(origin, visitor)) {
-      options.onRefused('origin')
+      countRefusal(ops.counts, 'origin')
       return refuse(res, '403 Forbidden')
     }
     if (!offered.some((name) => name.trim() === route.subprotocol)) {
       return refuse(res, '400 Bad Request')
     }
-    const reason = route.hasRoom() ? door.refusal(visitor.block, options.now()) : 'routeFull'
+    const reason = route.hasRoom() ? door.refusal(visitor.block, clock.elapsed()) : 'routeFull'
     if (reason !== null) {
-      options.onRefused(reason)
+      countRefusal(ops.counts, reason)
       const isEverybody = reason === 'routeFull' || reason === 'crowded'
       const status = isEverybody ? '503 Service Unavailable' : '429 Too Many Requests'
       return refuse(res, status, { 'Retry-After': String(RETRY_AFTER_S) })
@@ -168,12 +170,12 @@ export function createServer(options: ServerOptions) {
     httpConnections += change
     if (change < 0) return
     try {
-      const isFull = httpConnections > options.httpConnectionsMax
-      if (!isFull && door.mayConnect(visitors.blockOfPeer(res), options.now())) return
-      options.onDropped(isFull ? 'all' : 'address')
+      const isFull = httpConnections > limits.httpConnectionsMax
+      if (!isFull && door.mayConnect(visitors.blockOfPeer(res), clock.elapsed())) return
+      ops.counts[isFull ? 'connectionsDropped' : 'connectionsDroppedAddress'] += 1
       res.close()
     } catch (error) {
-      options.onFault(error)
+      ops.faults.ours(error)
     }
   }
 
@@ -189,12 +191,12 @@ export function createServer(options: ServerOptions) {
     refuse(res, '426 Upgrade Required', { Upgrade: 'websocket', 'Sec-WebSocket-Version': WEBSOCKET_VERSION })
   }
 
-  /** A throw before an answer would abort the process. */
+  /** A throw before an answer would abort the process; a fault of our own ends one connection, and the hub goes on. */
   function guard(res: HttpResponse, handle: () => void): void {
     try {
       handle()
     } catch (error) {
-      options.onFault(error)
+      ops.faults.ours(error)
       try {
         res.cork(() => res.writeStatus('500 Internal Server Error').end())
       } catch {
@@ -212,7 +214,7 @@ export function createServer(options: ServerOptions) {
   }
 
   function fail(peer: Peer, error: unknown): void {
-    options.onFault(error)
+    ops.faults.ours(error)
     peer.end(CLOSE.internal)
   }
 

@@ -4,23 +4,20 @@
  */
 import type { HttpResponse } from 'uWebSockets.js'
 import { Problem, type StreamedAnswer } from '../api/message.ts'
-import type { Tally } from '../core/tally.ts'
+import type { Clock } from '../clock.ts'
+import { createTally } from '../core/tally.ts'
+import type { Ops } from '../ops/ops.ts'
 import { RETRY_AFTER_S } from './server.ts'
 
 export interface StreamsOptions {
-  limits: { exportsMax: number; exportStallMs: number }
-  /** Whoever reads many slowly may not keep everybody else from reading. */
-  addressExports: Tally<string>
-  counts: {
-    exports: number
-    exportsBroken: number
-    exportsLeft: number
-    exportsStalled: number
-    exportsWithdrawn: number
-    exportsRefused: number
+  limits: {
+    exportsMax: number
+    /** Whoever reads many slowly may not keep everybody else from reading. */
+    exportsPerAddressMax: number
+    exportStallMs: number
   }
-  /** An answer that had begun could not be completed. */
-  onFault: (error: unknown) => void
+  ops: Pick<Ops, 'counts' | 'faults'>
+  clock: Clock
 }
 
 /** A response as long as somebody is there to read it. */
@@ -41,14 +38,13 @@ const KEEP_ALIVE_MS = 4_000
 /** What stands before the first content, and the first content: while they fail, the answer can still be a problem. */
 const OPENING_PIECES = 2
 
-export function createStreams({ limits, addressExports, counts, onFault }: StreamsOptions) {
+export function createStreams({ limits, ops, clock }: StreamsOptions) {
+  const { counts, faults } = ops
+  const addressExports = createTally<string>(limits.exportsPerAddressMax)
   let open = 0
   return {
     send,
-    /** Answers under way. */
-    get count() {
-      return open
-    },
+    gauges: () => ({ exportsOpen: open }),
   }
 
   /** `begin` writes status and headers. Resolves when it is over, however it ended; rejects if it had not begun. */
@@ -66,7 +62,7 @@ export function createStreams({ limits, addressExports, counts, onFault }: Strea
     }
     open += 1
     counts.exports += 1
-    const outlet = createOutlet(link, limits.exportStallMs)
+    const outlet = createOutlet(link, clock, limits.exportStallMs)
     let hasBegun = false
     let isWithdrawn = false
     const release = hold?.(() => {
@@ -90,7 +86,7 @@ export function createStreams({ limits, addressExports, counts, onFault }: Strea
     } catch (error) {
       if (!hasBegun) throw error
       counts.exportsBroken += 1
-      onFault(error)
+      faults.judge(error)
       // Without the last chunk: nobody may take this for all of it.
       if (!link.isGone) link.res.close()
     } finally {
@@ -110,7 +106,7 @@ export function createStreams({ limits, addressExports, counts, onFault }: Strea
   }
 }
 
-function createOutlet(link: Link, stallMs: number) {
+function createOutlet(link: Link, clock: Clock, stallMs: number) {
   const { res } = link
   let isFull = false
   let hasStalled = false
@@ -153,20 +149,20 @@ function createOutlet(link: Link, stallMs: number) {
   /** Resolves when the reader has taken something, has left, or has taken nothing for too long and is left. */
   async function room(): Promise<void> {
     if (link.isGone) return
-    const stalled = setTimeout(() => {
+    const callOff = clock.after(stallMs, () => {
       hasStalled = true
       res.close()
-    }, stallMs)
+    })
     // The only thing that makes the server begin to count anew.
-    const keepAlive = setInterval(() => {
+    const endKeepAlive = clock.every(KEEP_ALIVE_MS, () => {
       res.pause()
       res.resume()
-    }, KEEP_ALIVE_MS)
+    })
     await new Promise<void>((resolve) => {
       resume = resolve
     })
     resume = () => {}
-    clearTimeout(stalled)
-    clearInterval(keepAlive)
+    callOff()
+    endKeepAlive()
   }
 }

@@ -1,14 +1,11 @@
 /**
- * `devices.last_seen_at` and `users.last_login_at`, coalesced: noted whenever it happens, written every few seconds in
- * one statement.
+ * Moments that are noted whenever something happens and written now and then, many in one statement: `last_seen_at` of
+ * devices, `last_login_at` of users.
  */
+export type Coalesced = ReturnType<typeof createCoalesced>
 
-import type { Run } from '../store/line/run.ts'
-import { writeLastSeen } from '../store/live/lastSeen.ts'
-
-type Write = (run: Run, noted: ReadonlyMap<number, number>) => Promise<void>
-
-export function createLastSeen(run: Run, write: Write = writeLastSeen) {
+/** `write` takes moments in ms, by id; rejects when the database is away. */
+export function createCoalesced(write: (noted: ReadonlyMap<number, number>) => Promise<void>) {
   let noted = new Map<number, number>()
   return { note, flush }
 
@@ -22,7 +19,7 @@ export function createLastSeen(run: Run, write: Write = writeLastSeen) {
     const writing = noted
     noted = new Map()
     try {
-      await write(run, writing)
+      await write(writing)
     } catch (error) {
       noted = new Map([...writing, ...noted])
       throw error

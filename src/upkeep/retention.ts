@@ -2,18 +2,16 @@
  * Retention: what is older than the limit goes, device by device, a few rows at a time and with rests between, so
  * that the writer never notices. How rows are deleted it does not know.
  */
+import { type Clock, wait } from '../clock.ts'
 import { forgetOld } from '../core/device.ts'
 import type { Fleet } from '../core/fleet.ts'
 
 /** Deletes so many rows of a device at most; resolves with how many there were. */
 type Delete = (deviceId: number, oldestMs: number, rowsMax: number) => Promise<number>
 
-export interface RetentionOptions {
-  retentionMs: number
-  limits: { retentionRowsMax: number }
-  fleet: Pick<Fleet, 'all'>
-  counts: { pointsExpired: number; sessionsExpired: number; rejectedPointsExpired: number }
-  find: (
+/** What the database has that is old, and how it goes. All reject when it is away. */
+export interface RetentionRecords {
+  findOld: (
     after: number,
     countMax: number,
     oldestMs: number,
@@ -21,10 +19,17 @@ export interface RetentionOptions {
   deletePoints: Delete
   deleteSessions: Delete
   deleteRejected: Delete
+}
+
+export interface RetentionOptions {
+  retentionMs: number
+  limits: { retentionRowsMax: number }
+  fleet: Pick<Fleet, 'all'>
+  counts: { pointsExpired: number; sessionsExpired: number; rejectedPointsExpired: number }
+  records: RetentionRecords
   /** The writer is behind: nothing else should ask anything of the database. */
   isWriterBehind: () => boolean
-  pause: (ms: number) => Promise<void>
-  now: () => number
+  clock: Clock
 }
 
 const DEVICES_PER_LOOK = 100
@@ -33,7 +38,7 @@ const REST_FACTOR = 3
 const BEHIND_PAUSE_MS = 500
 
 export function createRetention(options: RetentionOptions) {
-  const { retentionMs, limits, fleet, counts, now } = options
+  const { retentionMs, limits, fleet, counts, records, clock } = options
   let isRunning = false
   let isStopped = false
   let devicesSeen = 0
@@ -43,14 +48,7 @@ export function createRetention(options: RetentionOptions) {
     stop: () => {
       isStopped = true
     },
-    /** Devices looked at in the run that is under way. */
-    get devicesSeen() {
-      return devicesSeen
-    },
-    /** When a run was last through, in ms since 1970; 0: never. */
-    get finishedMs() {
-      return finishedMs
-    },
+    gauges: () => ({ retentionDevices: devicesSeen, retentionFinishedMs: finishedMs }),
   }
 
   /** Looks at every device once. Rejects when the database is away; the next run begins anew. */
@@ -58,11 +56,11 @@ export function createRetention(options: RetentionOptions) {
     if (isRunning) return
     isRunning = true
     try {
-      const oldestMs = now() - retentionMs
+      const oldestMs = clock.now() - retentionMs
       await visit(oldestMs)
       // What is gone from the database must not be shown from memory.
       for (const device of fleet.all()) forgetOld(device, oldestMs)
-      if (!isStopped) finishedMs = now()
+      if (!isStopped) finishedMs = clock.now()
     } finally {
       isRunning = false
       devicesSeen = 0
@@ -71,12 +69,12 @@ export function createRetention(options: RetentionOptions) {
 
   async function visit(oldestMs: number): Promise<void> {
     for (let after = 0; !isStopped; ) {
-      const found = await gently(() => options.find(after, DEVICES_PER_LOOK, oldestMs))
+      const found = await gently(() => records.findOld(after, DEVICES_PER_LOOK, oldestMs))
       for (const { deviceId, hasPoints, hasSessions, hasRejected } of found) {
-        if (hasPoints) counts.pointsExpired += await deleteAll(options.deletePoints, deviceId, oldestMs)
-        if (hasSessions) counts.sessionsExpired += await deleteAll(options.deleteSessions, deviceId, oldestMs)
+        if (hasPoints) counts.pointsExpired += await deleteAll(records.deletePoints, deviceId, oldestMs)
+        if (hasSessions) counts.sessionsExpired += await deleteAll(records.deleteSessions, deviceId, oldestMs)
         if (hasRejected) {
-          counts.rejectedPointsExpired += await deleteAll(options.deleteRejected, deviceId, oldestMs)
+          counts.rejectedPointsExpired += await deleteAll(records.deleteRejected, deviceId, oldestMs)
         }
         devicesSeen += 1
         after = deviceId
@@ -98,10 +96,10 @@ export function createRetention(options: RetentionOptions) {
 
   /** One statement, and a rest after it. */
   async function gently<Result>(statement: () => Promise<Result>): Promise<Result> {
-    while (options.isWriterBehind() && !isStopped) await options.pause(BEHIND_PAUSE_MS)
-    const startedMs = now()
+    while (options.isWriterBehind() && !isStopped) await wait(clock, BEHIND_PAUSE_MS)
+    const startedMs = clock.elapsed()
     const result = await statement()
-    await options.pause(Math.max(1, now() - startedMs) * REST_FACTOR)
+    await wait(clock, Math.max(1, clock.elapsed() - startedMs) * REST_FACTOR)
     return result
   }
 }

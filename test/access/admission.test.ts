@@ -19,6 +19,7 @@ const ROW = {
   sessions: [],
   keyHash,
   isActive: true,
+  isGone: false,
 }
 
 type Row = typeof ROW
@@ -48,10 +49,12 @@ function setUp({
       reads.device += 1
       return read(id)
     },
-    onTrusted: () => {},
+    ops: {
+      counts: { keysTrusted: 0 },
+      faults: { judge: (error: unknown) => void away.push(error) },
+    } as never,
     builtMs: BUILT_MS,
-    onAway: (error) => void away.push(error),
-    now: () => nowMs,
+    clock: { now: () => nowMs, elapsed: () => nowMs },
   })
   return { admission, away, reads, fleet, clock }
 }

@@ -31,26 +31,28 @@ function setUp() {
   const away: unknown[] = []
   const roster = createRoster({
     fleet,
-    readIds: async () => [],
-    readRecords: ([id]) =>
-      new Promise((resolve, reject) => {
-        asked.push({
-          answer: (name) => settled(() => resolve([recordOf(id!, name)])),
-          fail: (error) => settled(() => reject(error)),
-        })
-      }),
+    records: {
+      readIds: async () => [],
+      readRecords: ([id]) =>
+        new Promise((resolve, reject) => {
+          asked.push({
+            answer: (name) => settled(() => resolve([recordOf(id!, name)])),
+            fail: (error) => settled(() => reject(error)),
+          })
+        }),
+    },
   })
   const changes = createChanges({
     fleet,
     roster,
-    admission: { noteChange: () => {} },
+    access: { admission: { noteChange: () => {} }, rights: {} },
     audience: {
       publish: (_user: number, deviceId: number, frame: Uint8Array) => {
         const [, [, , name]] = decode(frame) as [number, [number, number, string]]
         told.push([deviceId, name])
       },
     },
-    onAway: (error: unknown) => away.push(error),
+    ops: { faults: { judge: (error: unknown) => away.push(error) } },
   } as unknown as ChangesOptions)
   return { changes, asked, told, away }
 }

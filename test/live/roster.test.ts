@@ -11,19 +11,21 @@ test('a device that was forgotten is shown with a later epoch than viewers have 
   const fleet = createFleet({ ...LIMITS, idleDevicesMax: 1 })
   const roster = createRoster({
     fleet,
-    readIds: async () => [],
-    readRecords: async ([deviceId]) => [
-      {
-        ...PROFILE,
-        deviceId: deviceId!,
-        userId: 1,
-        online: false,
-        lastSeenMs: null,
-        epoch: 0,
-        n: 0,
-        last: null,
-      },
-    ],
+    records: {
+      readIds: async () => [],
+      readRecords: async ([deviceId]) => [
+        {
+          ...PROFILE,
+          deviceId: deviceId!,
+          userId: 1,
+          online: false,
+          lastSeenMs: null,
+          epoch: 0,
+          n: 0,
+          last: null,
+        },
+      ],
+    },
   })
   const device = fleet.hold(knownDevice({ id: 7 }), NOW_MS)
   comeOnline(device, NOW_MS)

@@ -139,7 +139,7 @@ test('many addresses at once share a line, whose count misses none', () => {
   const audit = createAudit({
     log: { info: (facts) => void lines.push(facts as Line) },
     limits: { auditRefusedEveryMs: 1_000, auditRefusedMax: 10 },
-    now: () => nowMs,
+    clock: { now: () => nowMs, elapsed: () => nowMs },
   })
   for (let round = 0; round < 3; round++) {
     for (let i = 0; i < 1_000; i++) audit.refused('token', `a${i}`)

@@ -10,6 +10,9 @@ const BAD_LAT = 900_000_001
 const HOUR_MS = 3_600_000
 const PROFILE = { name: 'renamed', color: 'red', platform: 'ios' } as const
 
+/** Half of it with a key that is good. */
+const STOLEN_MS = 12_000
+
 export type Adversary = ReturnType<typeof createAdversary>
 
 export function createAdversary(world: World) {
@@ -86,7 +89,8 @@ export function createAdversary(world: World) {
       if (count > 0) sometimes.note('sessions vanish from the store', count)
     },
     withdraw: () => chance.yes(0.6) && withdraw(),
-    newKey: () => newKey(chance.pick([...tables.devices.values()])),
+    // Or it was done over another hub.
+    newKey: () => newKey(chance.pick([...tables.devices.values()]), chance.yes(0.6)),
     rename: () => {
       const device = chance.pick([...tables.devices.values()])
       if (device.isActive) world.hub?.changes.onDevice({ ...device, ...PROFILE } as never)
@@ -96,7 +100,7 @@ export function createAdversary(world: World) {
     renew: () => viewers.length > 0 && chance.pick(viewers).renew(),
     resubscribe: () => viewers.length > 0 && chance.pick(viewers).subscribe(),
   } as Record<(typeof MOVES)[number], () => void>
-  return { begin, end, record, conclude }
+  return { begin, end, record, conclude, stealKey }
 
   function begin(): void {
     for (const device of devices) keepRecording(device)
@@ -214,11 +218,9 @@ export function createAdversary(world: World) {
   }
 
   /** The old one is refused; whoever has the device gives it the new one, at once or when it is refused. */
-  function newKey(device: DeviceTable): void {
+  function newKey(device: DeviceTable, isTold: boolean): void {
     const { id, userId, isActive } = device
     serial += 1
-    // Or it was done over another hub.
-    const isTold = chance.yes(0.6)
     world.noteWithdrawn(`key ${device.keyHash}`, isTold)
     const deviceKey = `alzy_${id}_${String(serial).padEnd(43, 'n')}`
     world.keys.set(id, deviceKey)
@@ -226,6 +228,12 @@ export function createAdversary(world: World) {
     if (isTold) {
       world.hub?.changes.onDeviceKey({ id, userId, isActive, ...PROFILE } as never, device.keyHash)
     }
+  }
+
+  /** Somebody else goes on with the key of a device that has gone; it is replaced, and nobody tells the hub. */
+  function stealKey(device: DeviceTable): void {
+    world.persist(device.id, world.keys.get(device.id)!, STOLEN_MS)
+    clock.at(STOLEN_MS / 2, 'key replaced', device.id, () => newKey(device, false))
   }
 
   function deactivate(user: UserTable): void {
@@ -256,6 +264,7 @@ export function createAdversary(world: World) {
     if (isSilent) return
     sometimes.note('device withdrawn')
     hub!.changes.onDeviceGone(device)
+    world.deviceWitness.deviceGone(device.id)
     hub!.flush()
     viewerWitness.deviceGone(device.id)
   }

@@ -1,6 +1,6 @@
 /**
- * Time that passes only when the simulation says so: jobs in the order of their moments, and the timers of the process
- * put in their place while a seed runs. It knows nothing of what the jobs do.
+ * Time that passes only when the simulation says so: jobs in the order of their moments. It knows
+ * nothing of what the jobs do.
  */
 
 export interface Job {
@@ -10,7 +10,6 @@ export interface Job {
   /** What the trace says of it. */
   what: string
   who: number
-  unref: () => void
 }
 
 export type Clock = ReturnType<typeof createClock>
@@ -34,7 +33,7 @@ export function createClock(startMs: number) {
   /** Whole milliseconds from now; jobs of the same moment run in the order in which they were asked for. */
   function at(delayMs: number, what: string, who: number, act: () => void): Job {
     order += 1
-    const job = { atMs: nowMs + Math.max(0, Math.ceil(delayMs)), order, act, what, who, unref: () => {} }
+    const job = { atMs: nowMs + Math.max(0, Math.ceil(delayMs)), order, act, what, who }
     heap.push(job)
     rise(heap.length - 1)
     return job
@@ -92,24 +91,6 @@ export function createClock(startMs: number) {
 
 function isBefore(a: Job, b: Job): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
-}
-
-/**
- * What reads the timers of the process reads the clock from here on, until the function that is returned is called:
- * the writer waits between attempts, a socket after BYE, a cache for an entry to expire.
- */
-export function takeOverTimers(clock: Clock): () => void {
-  const kept = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout }
-  const now = performance.now
-  Object.assign(globalThis, {
-    setTimeout: (act: () => void, ms = 0) => clock.at(ms, 'timer', 0, act),
-    clearTimeout: (job: Job | undefined) => clock.cancel(job),
-  })
-  performance.now = () => clock.nowMs
-  return () => {
-    Object.assign(globalThis, kept)
-    performance.now = now
-  }
 }
 
 /** Everything that promises have to do is done when this resolves; no job runs meanwhile. */

@@ -2,9 +2,9 @@
  * Sees everything between devices and a hub, and holds it against what must always be so: D4, D6, D8 of PROTOCOL.md and
  * the bound of the credit. It decides by what went over the links and what lies in the tables, never by the core's word.
  */
-import type { Entry } from '../../src/core/backlog.ts'
+import type { Entry, Stored } from '../../src/core/backlog.ts'
+import type { Inlet } from '../../src/ingest/intake.ts'
 import type { DeviceLink } from '../../src/sockets/link.ts'
-import type { Stored } from '../../src/store/points/writer.ts'
 import * as t from '../rig/points.ts'
 import type { Item, Sent } from './device.ts'
 import type { Limits } from './limits.ts'
@@ -44,7 +44,12 @@ interface Line {
   /** `seq index` of what ACKs listed. */
   listed: Map<string, number>
   isBroken: boolean
+  /** What RATE said last. */
+  isWatched: boolean | null
 }
+
+/** Devices come by sockets here, and by nothing else. */
+const peerOf = ({ source }: Inlet) => (source as DeviceLink).peer
 
 export type Fail = (what: string) => void
 
@@ -66,16 +71,17 @@ export interface DeviceWitnessOptions {
   isOverdue: (what: string) => boolean
   /** Somebody with this right is let in. */
   noteWelcome: (what: string) => void
+  hubNow: () => number
 }
 
 export function createDeviceWitness(options: DeviceWitnessOptions) {
-  const { limits, tables, sometimes, fail, isOverdue, noteWelcome } = options
+  const { limits, tables, sometimes, fail, isOverdue, noteWelcome, hubNow } = options
   const lines = new Map<number, Line>()
   /** Lines that may still hold credit, of the hub that runs. */
   let holding = new Set<Line>()
   const byPeer = new Map<unknown, Line>()
   /** Frames of each device in the order in which the hub took them. */
-  let waiting = new Map<number, Entry<DeviceLink>[]>()
+  let waiting = new Map<number, Entry<Inlet>[]>()
   /** Devices that have named a session that the store refuses: any point of theirs may belong to it. */
   const poisonStarts = new Map<number, boolean>()
   /** Every content that was ever sent for a point, by device and moment. */
@@ -86,6 +92,7 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
   const refusedRows = new Map<number, number>()
   /** When the newest point that this hub knows to be stored was received: it has been so late, whatever its clock says. */
   let latestMs = 0
+  const heardMs = new Map<number, number>()
   let acknowledged = 0
   return {
     begin,
@@ -106,16 +113,35 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     wasTimely: (deviceId: number, atMs: number) => timely.get(deviceId)?.has(atMs) ?? false,
     isTaken: (deviceId: number, atMs: number) => contents.get(deviceId)?.has(atMs) ?? false,
     /** Whether a socket of it is welcome at the hub. */
-    isOnline: (deviceId: number) =>
-      [...lines.values()].some((line) => line.deviceId === deviceId && line.link.isOpen && line.granted > 0),
+    isOnline: (deviceId: number) => welcomeOf(deviceId) !== undefined,
+    /** What the device was told last of whether it is watched; undefined: it is not online. */
+    toldWatched: (deviceId: number) => welcomeOf(deviceId)?.isWatched,
+    /** When the hub that runs has heard of the device last, by its clock. */
+    heardMs: (deviceId: number) => heardMs.get(deviceId) ?? null,
+    deviceGone,
+    get latestMs() {
+      return latestMs
+    },
     hasPoisonSession: (deviceId: number) => poisonStarts.has(deviceId),
     get acknowledged() {
       return acknowledged
     },
   }
 
+  function welcomeOf(deviceId: number): Line | undefined {
+    return [...lines.values()].find(
+      (line) => line.deviceId === deviceId && line.link.isOpen && line.granted > 0,
+    )
+  }
+
+  /** The hub was told: it is closed by now. */
+  function deviceGone(deviceId: number): void {
+    if (welcomeOf(deviceId) !== undefined) fail(`device ${deviceId}: connected when it was withdrawn`)
+  }
+
   /** Another hub: what the one before had taken is gone, unless it is stored. */
   function begin(): void {
+    heardMs.clear()
     holding = new Set()
     waiting = new Map()
     latestMs = tables.newestReceivedMs ?? 0
@@ -137,6 +163,7 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
       windowBefore: 0,
       listed: new Map(),
       isBroken: false,
+      isWatched: null,
     }
     lines.set(link.number, line)
     byPeer.set(link.peer, line)
@@ -194,13 +221,14 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     return tables.automatic.has(session.id) || session.startedMs <= atMs
   }
 
-  function onOffer(entry: Entry<DeviceLink>): void {
+  function onOffer(entry: Entry<Inlet>): void {
     const { device, owner, seq, cost } = entry
     const queue = waiting.get(device.id)
     if (queue === undefined) waiting.set(device.id, [entry])
     else queue.push(entry)
     if (owner === null) return sometimes.note('session ended by the sweep')
-    const line = byPeer.get(owner.peer)!
+    const line = byPeer.get(peerOf(owner))!
+    heardMs.set(device.id, entry.receivedMs)
     const sent = line.sent.get(seq)
     if (sent === undefined) return fail(`device ${device.id}: took frame ${seq}, which was never sent`)
     if (cost !== sent.items.length) fail(`device ${device.id}: frame ${seq} costs ${cost}`)
@@ -245,11 +273,11 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     return reasons
   }
 
-  function onStored(batch: Stored<DeviceLink>): void {
+  function onStored(batch: Stored<Inlet>): void {
     for (const entry of batch.entries) {
       const first = waiting.get(entry.device.id)?.shift()
       if (first !== entry) fail(`device ${entry.device.id}: frames are not stored in the order they came`)
-      if (entry.owner !== null) byPeer.get(entry.owner.peer)!.doneCost += entry.cost
+      if (entry.owner !== null) byPeer.get(peerOf(entry.owner))!.doneCost += entry.cost
       latestMs = Math.max(latestMs, entry.receivedMs)
     }
     for (const [id, rows] of batch.refused) refusedRows.set(id, (refusedRows.get(id) ?? 0) + rows)
@@ -263,12 +291,14 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     const line = lines.get(number)!
     if (frame[0] === t.WELCOME) {
       for (const what of rightsOf(line)) noteWelcome(what)
+      heardMs.set(line.deviceId, hubNow())
       line.granted = frame[2] as number
       line.windowBefore = line.granted
       holding.add(line)
       if (line.granted < limits.batchPointsMax) fail(`device ${line.deviceId}: a window below a frame`)
     }
     if (frame[0] === t.ACK) onAck(line, frame)
+    if (frame[0] === t.RATE) line.isWatched = frame[2] as boolean
   }
 
   function onAck(line: Line, frame: Frame): void {

@@ -1,41 +1,37 @@
 /**
- * A hub without a process: the core, the sockets, the writer and all that connects them, put together as src/hub.ts puts
- * them together, with a clock, a server and a database of the simulation. It judges nothing.
+ * A hub without a process: the hub's own parts, each wired by itself as in the product, with a clock, a server and a
+ * database of the simulation. It adds no wiring but to look on, and judges nothing.
  */
-import { createAdmission } from '../../src/access/admission.ts'
-import { createHelloDeadlines } from '../../src/access/helloDeadline.ts'
-import type { Login } from '../../src/access/login.ts'
-import { createRights } from '../../src/access/rights.ts'
-import { createBacklog, type Entry } from '../../src/core/backlog.ts'
-import { createCredit, openWindow } from '../../src/core/credit.ts'
-import type { Device } from '../../src/core/device.ts'
+import { createAccess } from '../../src/access/access.ts'
+import type { Identity } from '../../src/access/identity.ts'
+import type { Clock } from '../../src/clock.ts'
+import type { Entry, Stored } from '../../src/core/backlog.ts'
 import { createFleet } from '../../src/core/fleet.ts'
-import type { Grant, ViewerGrant, Withdrawal } from '../../src/core/grant.ts'
-import { createTally } from '../../src/core/tally.ts'
-import { createDelivery } from '../../src/ingest/delivery.ts'
-import { createAudience } from '../../src/live/audience.ts'
-import { createChanges } from '../../src/live/changes.ts'
-import { createRoster } from '../../src/live/roster.ts'
+import type { Grant, Withdrawal } from '../../src/core/grant.ts'
+import { createIngest } from '../../src/ingest/ingest.ts'
+import type { Inlet } from '../../src/ingest/intake.ts'
+import { createLive } from '../../src/live/live.ts'
+import { createFaults } from '../../src/ops/faults.ts'
 import { createLastErrors } from '../../src/ops/lastErrors.ts'
-import { type Counts, createMetrics, type Metrics } from '../../src/ops/metrics.ts'
+import { type Counts, createMetrics } from '../../src/ops/metrics.ts'
+import type { Ops } from '../../src/ops/ops.ts'
 import { CLOSE } from '../../src/protocol/closes.ts'
 import { createDeviceSocket } from '../../src/sockets/device.ts'
-import type { DeviceLink } from '../../src/sockets/link.ts'
+import { sayFarewell } from '../../src/sockets/farewell.ts'
 import type { Peer } from '../../src/sockets/peer.ts'
 import { createViewerSocket } from '../../src/sockets/viewer.ts'
-import { createGather } from '../../src/store/line/gather.ts'
-import { readLastPoints } from '../../src/store/points/lastPoints.ts'
-import { createWriter, type Stored } from '../../src/store/points/writer.ts'
-import { createSweep } from '../../src/upkeep/sweep.ts'
+import { createCoalesced } from '../../src/upkeep/coalesced.ts'
+import { createUpkeep } from '../../src/upkeep/upkeep.ts'
+import type { Clock as WorldClock } from './clock.ts'
+import { createDatabase } from './database.ts'
 import type { Limits } from './limits.ts'
 import type { Link, Seat } from './network.ts'
 import type { Life, Store } from './store.ts'
-import type { Tables } from './tables.ts'
 import { type Frame, unpackFrame } from './wire.ts'
 
 export interface Watcher {
-  onOffer: (entry: Entry<DeviceLink>) => void
-  onStored: (batch: Stored<DeviceLink>) => void
+  onOffer: (entry: Entry<Inlet>) => void
+  onStored: (batch: Stored<Inlet>) => void
   /** Before it goes to anybody. */
   onPublish: (deviceId: number, frame: Frame) => void
   /**
@@ -44,6 +40,8 @@ export interface Watcher {
    */
   onRare: (what: 'clock' | 'credit' | 'suspect' | 'sweep') => void
   onWithdrawn: (why: Withdrawal, grant: Grant) => void
+  /** Of the points that this hub knows to be stored. */
+  newestReceivedMs: () => number
   /** Something that must never happen in a hub. */
   onFault: (what: string, error: unknown) => void
 }
@@ -53,9 +51,9 @@ export interface HubOptions {
   store: Store
   links: () => Iterable<Link>
   watcher: Watcher
-  /** The clock of the machine, which jumps; and the time that has passed, which does not. */
+  clock: WorldClock
+  /** The clock of the machine, which jumps. */
   now: () => number
-  elapsed: () => number
   random: () => number
 }
 
@@ -65,196 +63,120 @@ export type Hub = ReturnType<typeof createHub>
 const sample = createMetrics(() => ({}) as never)
 sample.close()
 const COUNT_NAMES = Object.keys(sample.counts)
-const LANES = 2
 const CLOCK_BEHIND_MS = 60_000
-const SWEEP = 'the sweep'
 
-export function createHub({ limits, store, links, watcher, now, elapsed, random }: HubOptions) {
+export function createHub(options: HubOptions) {
+  const { limits, store, links, watcher } = options
   const life: Life = { isOver: false }
-  const counts = Object.fromEntries(COUNT_NAMES.map((name) => [name, 0])) as Counts
-  const span = { record: () => {} }
-  const metrics = { counts, batchRows: span, writeMs: span, ackMs: span } as unknown as Metrics
+  const clock = clockOf(options, life)
+  const ops = opsOf(watcher, clock)
   const { tables } = store
-  let published: { topic: string; frame: Frame }[] = []
-  let isRateDue = false
-  let isStopping = false
-
+  const database = createDatabase({ store, life, limits, clock, watcher })
+  const { publisher, hasPublished } = createPublisher(links, life)
   const fleet = createFleet(limits)
-  const credit = createCredit(limits)
-  const backlog = createBacklog<DeviceLink>(LANES)
-  const { offer, suspect } = backlog
-  backlog.suspect = (deviceId, isSuspect) => {
-    if (isSuspect) watcher.onRare('suspect')
-    suspect(deviceId, isSuspect)
-  }
-  backlog.offer = (entry) => {
-    watcher.onOffer(entry)
-    offer(entry)
-  }
-  const read = <T>(look: (tables: Tables) => T) => store.read(life, () => look(tables))
-  const credentialsOf = (ids: readonly number[]) =>
-    read(() => ids.filter((id) => tables.devices.has(id)).map((id) => tables.credentials(id)))
-  const readDevice = createGather(credentialsOf, 100)
-  const roster = createRoster({
-    fleet,
-    readIds: (userIds, after, countMax) => read(() => idsOf(tables, userIds, after, countMax)),
-    readRecords: async (ids) =>
-      (await credentialsOf(ids))
-        // Those of a user who is deactivated are shown, to whoever may still look.
-        .filter(({ isGone }) => !isGone)
-        .map(({ id, newest, sessions: _, keyHash: __, isActive: ___, isGone: ____, ...known }) => ({
-          ...known,
-          deviceId: id,
-          online: false,
-          epoch: 0,
-          n: 0,
-          last: newest && { ...newest },
-        })),
-  })
-  const audience = createAudience({ publish: publishTopic, flush }, counts)
-  const deadlines = createHelloDeadlines(limits.helloTimeoutMs, counts, elapsed)
-  const rights = createRights({
-    readWithdrawn: (grants) => read(() => withdrawnOf(tables, grants)),
-    onAnswer: () => admission.noteAnswer(),
-  })
-  const admission = createAdmission({
-    fleet,
-    limits,
-    readAccess: createGather(credentialsOf, 100),
-    readDevice,
-    onTrusted: () => {
-      counts.keysTrusted += 1
-    },
+  const seen = createCoalesced(database.writeLastSeen)
+  const logins = createCoalesced(async () => {})
+  const parts = { limits, ops, clock, fleet }
+  const access = createAccess({
+    ...parts,
+    identify: (token) => database.identify(token) as Promise<Identity>,
+    people: database.people,
+    records: database.access,
+    logins,
     builtMs: 0,
-    onAway: () => {},
-    now,
   })
-  admission.noteReceived(tables.newestReceivedMs ?? 0)
-  const devices = createDeviceSocket({
-    limits,
-    openWindow: () => {
-      const window = openWindow(credit)
-      if (window === null) watcher.onRare('credit')
-      return window
-    },
-    backlog,
-    deadlines,
-    counts,
-    admit: (deviceKey) => {
-      if (now() < (tables.newestReceivedMs ?? 0) - CLOCK_BEHIND_MS) watcher.onRare('clock')
-      return admission.admit(deviceKey)
-    },
-    hold,
-    pin: fleet.pin,
-    release: fleet.release,
-    publish,
-    isWatched: (device) => audience.isWatched(device.userId, device.id),
-    onSeen: () => {},
-    onAck: () => {},
-    latestMs: admission.newestReceivedMs,
-    lastErrors: createLastErrors({ lastErrorsMax: 10 }, now),
-    onRefused: () => {},
-    onFault: (error) => watcher.onFault('fault in a device socket', error),
-    now,
+  const live = createLive({ ...parts, access, publisher, records: database.roster })
+  const ingest = createIngest({ ...parts, access, live, points: database.points, seen })
+  live.attach(ingest)
+  const upkeep = createUpkeep({
+    ...parts,
+    access,
+    live,
+    ingest,
+    records: database.upkeep,
+    coalesced: [seen, logins],
   })
-  const viewers = createViewerSocket({
-    limits,
-    audience,
-    deadlines,
-    counts,
-    login,
-    hold: rights.hold,
-    userSockets: createTally(limits.socketsPerUserMax),
-    shareSockets: createTally(limits.socketsPerUserMax),
-    onRefused: () => {},
-    findDevices: roster.find,
-    describe: roster.describe,
-    onWatch: () => {
-      isRateDue = true
-    },
-    onFault: mayBeAway('fault in a viewer socket'),
-    now,
-  })
-  const changes = createChanges({
-    fleet,
-    roster,
-    admission,
-    audience,
-    devices,
-    viewers,
-    rights,
-    onAway: () => {},
-  })
-  const delivery = createDelivery({
-    limits,
-    backlog,
-    fleet,
-    devices,
-    metrics,
-    publish,
-    noteReceived: admission.noteReceived,
-    now,
-  })
-  const sweep = createSweep({
-    fleet,
-    backlog,
-    findIdle: (nowMs, countMax, after) =>
-      read(() => tables.idleDevices(nowMs, limits.sessionGapMs, limits.sessionIdleMs, countMax, after)),
-    findLastPoints: (sessions) => readLastPoints(store.line(life), sessions),
-    readDevice,
-    watchChanges: admission.watchChanges,
-    now,
-  })
-  const writer = createWriter({
-    backlog,
-    runs: Array.from({ length: backlog.laneCount }, () => store.line(life)),
-    limits,
-    onStored: (batch) => {
-      if (life.isOver) return
-      watcher.onStored(batch)
-      delivery.stored(batch)
-    },
-    onAway: () => devices.pauseAll(),
-    onBack: () => {},
-    onBroken: (error) => watcher.onFault('the writer gave up', error),
-    onRetry: () => {
-      counts.writeRetries += 1
-    },
-    now,
-    random,
-  })
+  const devices = createDeviceSocket({ ...parts, access, ingest })
+  const viewers = createViewerSocket({ ...parts, access, live })
   const routes = { device: devices.route(), viewer: viewers.route() }
+  let isStopping = false
+  let heldRights = 0
+  watch()
+  access.admission.noteReceived(tables.newestReceivedMs ?? 0)
+  upkeep.start([viewers], () => {})
+  ingest.begin()
+  upkeep.begin()
   return {
     life,
-    counts,
+    counts: ops.counts,
     fleet,
-    credit,
-    backlog,
+    credit: ingest.credit,
+    backlog: ingest.backlog,
     devices,
     viewers,
-    audience,
-    changes,
+    live,
+    changes: live.changes,
     open,
-    check,
-    checkRights: () => void rights.check().catch(mayBeAway('the look at rights')),
-    sweep: () => void sweep().catch(mayBeAway(SWEEP)),
-    flush,
+    flush: publisher.flush,
     stop,
-    kill,
+    kill: () => {
+      life.isOver = true
+    },
+    /** Rights of devices that are looked at for a socket which is there. */
+    get heldRights() {
+      return heldRights
+    },
     get isStopping() {
       return isStopping
     },
     /** Something is published that nobody has been sent yet. */
     get hasPublished() {
-      return published.length > 0
+      return hasPublished()
     },
   }
 
-  /** The store may be away; anything else must not be. */
-  function mayBeAway(what: string): (error: unknown) => void {
-    return (error) => {
-      if ((error as { code?: string }).code === undefined) return watcher.onFault(what, error)
-      if (what === SWEEP) watcher.onRare('sweep')
+  /** Whoever looks on is told first; what happens is as it would be. */
+  function watch(): void {
+    const { publish } = live
+    live.publish = (device, frame) => {
+      if (life.isOver) return
+      publish(device, frame)
+      if (!device.isGone) watcher.onPublish(device.id, unpackFrame(frame))
+    }
+    const { offer, suspect } = ingest.backlog
+    ingest.backlog.offer = (entry) => {
+      watcher.onOffer(entry)
+      offer(entry)
+    }
+    ingest.backlog.suspect = (deviceId, isSuspect) => {
+      if (isSuspect) watcher.onRare('suspect')
+      suspect(deviceId, isSuspect)
+    }
+    const open = ingest.intake.open
+    ingest.intake.open = (source, device, keyHash) => {
+      const inlet = open(source, device, keyHash)
+      if (inlet === null && device.pendingPoints <= limits.windowPointsMax) watcher.onRare('credit')
+      return inlet
+    }
+    const { admit } = access.admission
+    access.admission.admit = async (deviceKey) => {
+      const isBehind = clock.now() < watcher.newestReceivedMs() - CLOCK_BEHIND_MS
+      if (isBehind) watcher.onRare('clock')
+      const admitted = await admit(deviceKey)
+      if (isBehind && !('close' in admitted)) watcher.onFault('let in by a clock that is behind', null)
+      return admitted
+    }
+    const { hold } = access.rights
+    access.rights.hold = (grant, withdraw) => {
+      heldRights += 1
+      const release = hold(grant, (why) => {
+        watcher.onWithdrawn(why, grant)
+        withdraw(why)
+      })
+      return () => {
+        heldRights -= 1
+        release()
+      }
     }
   }
 
@@ -287,23 +209,73 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
     }
   }
 
-  /** What the timers of the hub do several times a second, and once. */
-  function check(): void {
-    deadlines.check()
-    viewers.check()
-    if (isRateDue) devices.tellRates()
-    isRateDue = false
-    devices.pauseLate()
-    devices.tellRates()
+  /** SIGTERM. `onGone` is called when everybody was told to go. */
+  async function stop(onGone: () => void): Promise<void> {
+    isStopping = true
+    upkeep.stop()
+    await sayFarewell({ crowds: [devices, viewers], ingest, publisher, clock })
+    if (!life.isOver) onGone()
   }
+}
 
-  function publish(device: Device, frame: Uint8Array): void {
-    if (device.isGone || life.isOver) return
-    audience.publish(device.userId, device.id, frame)
-    watcher.onPublish(device.id, unpackFrame(frame))
+/** The hub's clock: nobody is there any more to act once it is killed. A machine may be late with what comes again. */
+function clockOf({ clock, now, random }: HubOptions, life: Life): Clock {
+  const after = (ms: number, act: () => void) => {
+    const job = clock.at(ms, 'timer', 0, () => {
+      if (!life.isOver) act()
+    })
+    return () => clock.cancel(job)
   }
+  /** What comes again after the same time is one step: of a machine that is as late as that. */
+  const acts = new Map<number, Set<() => void>>()
+  return { now, elapsed: () => clock.nowMs, random, after, every }
 
-  function publishTopic(topic: string, bytes: Uint8Array): void {
+  function every(ms: number, act: () => void): () => void {
+    const everyMs = Math.max(ms, EVERY_MS_MIN)
+    const together = acts.get(everyMs) ?? new Set()
+    together.add(act)
+    if (!acts.has(everyMs)) {
+      acts.set(everyMs, together)
+      again()
+    }
+    return () => together.delete(act)
+
+    function again(): void {
+      after(everyMs, () => {
+        again()
+        for (const one of together) one()
+      })
+    }
+  }
+}
+
+/** Four times as often would take as much longer, and find nothing more. */
+const EVERY_MS_MIN = 1_000
+
+function opsOf(watcher: Watcher, clock: Clock): Ops {
+  const counts = Object.fromEntries(COUNT_NAMES.map((name) => [name, 0])) as Counts
+  const nothing = () => {}
+  const distribution = { record: nothing, quantiles: () => ({ count: 0, p50: 0, p99: 0 }) }
+  const log = {
+    info: nothing,
+    warn: nothing,
+    error: (facts: object) => watcher.onFault('a fault of its own', facts),
+  }
+  return {
+    log,
+    counts,
+    distributions: { batchRows: distribution, writeMs: distribution, ackMs: distribution },
+    audit: { act: nothing, adminLogin: nothing, refused: nothing, flush: nothing },
+    lastErrors: createLastErrors({ lastErrorsMax: 10 }, clock),
+    faults: createFaults(log, counts),
+  }
+}
+
+function createPublisher(links: () => Iterable<Link>, life: Life) {
+  let published: { topic: string; frame: Frame }[] = []
+  return { publisher: { publish, flush }, hasPublished: () => published.length > 0 }
+
+  function publish(topic: string, bytes: Uint8Array): void {
     published.push({ topic, frame: unpackFrame(bytes) })
   }
 
@@ -317,73 +289,4 @@ export function createHub({ limits, store, links, watcher, now, elapsed, random 
       for (const link of links()) if (link.topics.has(topic)) link.publish(frame)
     }
   }
-
-  function hold(device: Device, keyHash: string): () => void {
-    const grant = { role: 'device' as const, userId: device.userId, deviceId: device.id, keyHash }
-    return rights.hold(grant, (why) => {
-      watcher.onWithdrawn(why, grant)
-      if (why === 'gone') return changes.onDeviceGone(device)
-      admission.noteChange(device.id)
-      devices.closeDevice(device.id, CLOSE.refused, (shown) => shown === keyHash)
-    })
-  }
-
-  async function login(token: string): Promise<Login> {
-    try {
-      const grant = await read(() => grantOf(tables, token))
-      return grant === null ? { close: CLOSE.refused } : { grant, expiresMs: now() + 3_600_000_000 }
-    } catch {
-      return { close: CLOSE.unavailable }
-    }
-  }
-
-  /** SIGTERM: GOAWAY, then what is in the backlog, then everybody goes. */
-  async function stop(onGone: () => void): Promise<void> {
-    isStopping = true
-    for (const socket of [devices, viewers]) socket.goaway()
-    await writer.stop(limits.shutdownMs)
-    if (life.isOver) return
-    flush()
-    for (const socket of [devices, viewers]) socket.closeAll(CLOSE.restart)
-    onGone()
-  }
-
-  function kill(): void {
-    life.isOver = true
-  }
-}
-
-function idsOf(tables: Tables, userIds: readonly number[] | null, after: number, countMax: number) {
-  return [...tables.devices.values()]
-    .filter(({ id, userId }) => id > after && (userIds?.includes(userId) ?? true))
-    .map(({ id, isActive }) => ({ id, isActive }))
-    .slice(0, countMax)
-}
-
-/** `user <id>` or `share <id>`, as what the tables say of it. */
-export function grantOf(tables: Tables, token: string): ViewerGrant | null {
-  const [kind, id] = token.split(' ')
-  const share = kind === 'share' ? tables.shares.get(Number(id)) : undefined
-  const user = tables.users.get(share?.userId ?? Number(id))
-  if (user === undefined || !user.isActive || share?.isEnded) return null
-  if (share === undefined) return { role: user.role, userId: user.id }
-  return { role: 'share', userId: share.userId, shareId: share.id, deviceIds: share.deviceIds }
-}
-
-/** As readWithdrawn answers. */
-function withdrawnOf(tables: Tables, grants: readonly Grant[]): Map<Grant, Withdrawal> {
-  const withdrawn = new Map<Grant, Withdrawal>()
-  for (const grant of grants) {
-    const user = tables.users.get(grant.userId)!
-    if (grant.role === 'device') {
-      const device = tables.devices.get(grant.deviceId)!
-      if (!device.isActive) withdrawn.set(grant, 'gone')
-      else if (!user.isActive || device.keyHash !== grant.keyHash) withdrawn.set(grant, 'refused')
-    } else if (grant.role === 'share') {
-      if (!user.isActive || tables.shares.get(grant.shareId)!.isEnded) withdrawn.set(grant, 'refused')
-    } else if (!user.isActive || (grant.role === 'admin' && user.role !== 'admin')) {
-      withdrawn.set(grant, 'refused')
-    }
-  }
-  return withdrawn
 }

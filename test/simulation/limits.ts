@@ -1,17 +1,18 @@
 /** The limits of a hub, small enough that a few devices and a minute meet all of them. */
-import type { DeviceSocketOptions } from '../../src/sockets/device.ts'
-import type { ViewerSocketOptions } from '../../src/sockets/viewer.ts'
+import { parseConfig } from '../../src/config.ts'
 import type { Chance } from '../rig/chance.ts'
 
 export type Limits = ReturnType<typeof drawLimits>
 
 const UNLIMITED = 1_000_000
+const USUAL = parseConfig({}).limits
 
 export function drawLimits(chance: Chance) {
   const devicesMax = chance.pick([5, 6, 9])
   const batchPointsMax = chance.whole(1, 5)
   const windowPointsMax = batchPointsMax + chance.pick([0, 3, 15])
   return {
+    ...USUAL,
     devicesMax,
     batchPointsMax,
     windowPointsMax,
@@ -29,7 +30,7 @@ export function drawLimits(chance: Chance) {
     pauseRetryMs: 5_000,
     rateWatchedMs: 1_000,
     rateUnwatchedMs: 15_000,
-    rateEveryMs: 10_000,
+    rateEveryMs: 2_000,
     retentionMs: null,
     liveAgeMs: chance.pick([60_000, 5_000, 0]),
     sessionGapMs: chance.pick([5_000, 20_000, 60_000]),
@@ -53,5 +54,8 @@ export function drawLimits(chance: Chance) {
     seenTimeoutMs: 30_000,
     // Two devices or so.
     snapBytesMax: chance.pick([120, 2_048]),
-  } satisfies DeviceSocketOptions['limits'] & ViewerSocketOptions['limits'] & Record<string, number | null>
+    rightsCheckMs: 1_000,
+    sessionSweepMs: 4_000,
+    lastSeenFlushMs: 2_000,
+  }
 }

@@ -20,6 +20,9 @@ const TROUBLE_MS = 16_000
 const QUIET_MS = 3_000
 const HEALING_MS = 30 * 60_000
 const LEAVING_MS = 200_000
+/** Everybody has gone by then, and nothing of them is under way. */
+const GONE_BY_MS = 100_000
+const VANISH_MS_MAX = 60
 const STEPS_KEPT = 60
 /** The hub had begun long ago when the adversary begins. */
 const START_MS = Date.UTC(2026, 0, 1)
@@ -53,7 +56,7 @@ export async function runSeed(seed: number, sometimes: Sometimes, keepsAll = fal
 }
 
 async function live(world: World): Promise<void> {
-  const { clock, chance, devices, viewers } = world
+  const { clock, chance, devices, viewers, tables } = world
   world.populate()
   world.startHub()
   const adversary = createAdversary(world)
@@ -88,10 +91,22 @@ async function live(world: World): Promise<void> {
   judge(world)
   world.verify()
 
+  const leavingMs = clock.nowMs
   for (const one of [...devices, ...viewers]) one.switchOff()
+  const robbed = [...tables.devices.values()].find(({ isActive }) => isActive)
+  if (robbed !== undefined && chance.yes(0.3)) {
+    clock.at(GONE_BY_MS / 2, 'key stolen', robbed.id, () => adversary.stealKey(robbed))
+  }
+  // The last that the hub hears of a device may be a HELLO whose line is gone when the answer comes.
+  for (const { id, isActive } of tables.devices.values()) {
+    if (isActive)
+      clock.at(GONE_BY_MS, 'last HELLO', id, () => world.vanish(id, chance.whole(1, VANISH_MS_MAX)))
+  }
+  await world.run(() => clock.nowMs > leavingMs + GONE_BY_MS + QUIET_MS)
   const leftMs = clock.nowMs
   await world.run(() => isEmpty(world) || clock.nowMs > leftMs + LEAVING_MS)
   judgeLeftOver(world)
+  for (const { id, isActive } of tables.devices.values()) if (isActive) judgeSeen(world, id)
   world.verify()
   world.killHub()
 }
@@ -137,6 +152,8 @@ function judge(world: World): void {
   const { devices, viewers, tables, fail } = world
   for (const device of devices) {
     if (isWithdrawn(world, device.deviceId)) continue
+    judgeSeen(world, device.deviceId)
+    judgeRate(world, device.deviceId)
     if (!device.isSettled)
       fail(
         `device ${device.deviceId}: not acknowledged long after all healed: ${device.waiting}; ${device.state}`,
@@ -173,6 +190,24 @@ function judge(world: World): void {
           fail(`${viewer.token}: shows device ${id} as ${view.status}, not ${status}`)
       }
     }
+  }
+}
+
+/** What was noted and is not urgent has come by now. */
+function judgeSeen({ tables, deviceWitness, fail }: World, deviceId: number): void {
+  const heardMs = deviceWitness.heardMs(deviceId)
+  const { lastSeenMs } = tables.devices.get(deviceId)!
+  if (heardMs !== null && (lastSeenMs ?? 0) < heardMs) {
+    fail(`device ${deviceId}: seen at ${lastSeenMs}, and heard at ${heardMs}`)
+  }
+}
+
+/** RATE, of whether somebody watches. */
+function judgeRate({ tables, deviceWitness, hub, fail }: World, deviceId: number): void {
+  const isWatched = hub!.live.isWatched(tables.devices.get(deviceId) as never)
+  const told = deviceWitness.toldWatched(deviceId)
+  if (told !== undefined && told !== isWatched) {
+    fail(`device ${deviceId}: told that it is ${told ? '' : 'not '}watched, which is wrong`)
   }
 }
 
@@ -224,15 +259,16 @@ function visibleTo({ tables }: World, token: string): number[] {
 
 /** Everybody has gone: nothing of them is held. */
 function judgeLeftOver({ hub, limits, tables, sometimes, fail }: World): void {
-  const { credit, backlog, devices, viewers, fleet, audience } = hub!
+  const { credit, backlog, devices, viewers, fleet, live, heldRights } = hub!
   const left = {
     heldPoints: credit.heldPoints,
     openWindows: credit.openWindows,
     points: backlog.points,
     frames: backlog.frames,
+    heldRights,
     devices: devices.count,
     viewers: viewers.count,
-    watched: [...tables.devices.values()].filter(({ id, userId }) => audience.isWatched(userId, id)).length,
+    watched: [...tables.devices.values()].filter((device) => live.isWatched(device as never)).length,
     fleet: Math.max(0, fleet.count - limits.idleDevicesMax),
   }
   if (fleet.count < tables.devices.size) sometimes.note('device forgotten by the fleet')

@@ -3,10 +3,10 @@
  * of it or nothing. It knows the statements by their words, and nothing of when they run.
  */
 
+import type { DeviceCredentials } from '../../src/core/device.ts'
 import { type Session, SHIFT_MS_MAX } from '../../src/core/sessions.ts'
 import type { UserRole } from '../../src/protocol/messages.ts'
 import type { Parameter, Result } from '../../src/store/line/run.ts'
-import type { DeviceCredentials } from '../../src/store/live/credentials.ts'
 
 export interface PointRow {
   recordedMs: number
@@ -39,6 +39,7 @@ export interface DeviceTable {
   isActive: boolean
   points: Map<number, PointRow>
   rejected: Set<number>
+  lastSeenMs: number | null
 }
 
 export interface UserTable {
@@ -325,7 +326,7 @@ export function createTables({ onInsert, onClaim }: TablesOptions) {
 
   /** As readCredentials reads it. */
   function credentials(id: number): DeviceCredentials {
-    const { userId, keyHash, isActive } = devices.get(id)!
+    const { userId, keyHash, isActive, lastSeenMs } = devices.get(id)!
     const down = pointsDown(id)
     const last = newest(id)
     const session = last && sessions.get(last.sessionId)!
@@ -338,7 +339,7 @@ export function createTables({ onInsert, onClaim }: TablesOptions) {
       name: `device ${id}`,
       color: 'blue',
       platform: 'android',
-      lastSeenMs: null,
+      lastSeenMs,
       newest: last && {
         sessionId: session!.id,
         sessionMs: session!.startedMs,

@@ -2,10 +2,9 @@
  * Stands beside the hub and sees every frame to every viewer at the moment it leaves: nothing is missing, doubled or out
  * of order (V1, V2, V3), and nothing comes of what was withdrawn (V6).
  */
-import type { Entry } from '../../src/core/backlog.ts'
+import type { Entry, Stored } from '../../src/core/backlog.ts'
+import type { Inlet } from '../../src/ingest/intake.ts'
 import { POINT_STRIDE } from '../../src/protocol/messages.ts'
-import type { DeviceLink } from '../../src/sockets/link.ts'
-import type { Stored } from '../../src/store/points/writer.ts'
 import * as t from '../rig/points.ts'
 import type { Fail } from './deviceWitness.ts'
 import type { Hub } from './hub.ts'
@@ -46,7 +45,7 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
   /** Of each device, moments that went live since the last frame of it was offered to the writer. */
   const shown = new Map<number, Set<number>>()
   /** Moments of a frame that did not, and of frames that are stored and BACKFILLED has not said yet. */
-  const leftOut = new WeakMap<Entry<DeviceLink>, number[]>()
+  const leftOut = new WeakMap<Entry<Inlet>, number[]>()
   let unsaid: { deviceId: number; atMs: number }[] = []
   return {
     opened,
@@ -114,8 +113,10 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
           fail(`${token}: a snapshot shows device ${deviceId}, which is withdrawn`)
       }
     }
-    const isCounted = frame[0] === t.BACKFILLED || (frame[0] >= t.LIVE && frame[0] <= t.SESSION_CHANGE)
-    if (isCounted && !picture.isComplete && !watch.isLossy) {
+    if (isAbout(frame) && goneDevices.has(frame[1] as number)) {
+      fail(`${token}: a frame of type ${frame[0]} of device ${frame[1]}, which is withdrawn`)
+    }
+    if (isAbout(frame) && !picture.isComplete && !watch.isLossy) {
       fail(`${token}: a live frame before the last part of its snapshot`)
     }
     const oddity = picture.apply(frame)
@@ -129,6 +130,11 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
     if (oddity !== null && !mayBeOlder && !watch.isLossy && deviceOf(frame)!.isActive) {
       fail(`${token}: ${oddity} of device ${frame[1]} at (${frame[2]}, ${frame[3]})`)
     }
+  }
+
+  /** A frame that counts for its device. */
+  function isAbout([type]: Frame): boolean {
+    return type === t.BACKFILLED || (type >= t.LIVE && type <= t.SESSION_CHANGE)
   }
 
   function isForgotten({ points, rejected }: DeviceTable): boolean {
@@ -168,7 +174,7 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
   }
 
   /** What goes live of a frame has gone by now, where somebody watches. */
-  function onOffer(entry: Entry<DeviceLink>, isWatched: boolean): void {
+  function onOffer(entry: Entry<Inlet>, isWatched: boolean): void {
     const { device, kept } = entry
     const seen = shown.get(device.id)
     shown.delete(device.id)
@@ -182,7 +188,7 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
   }
 
   /** BACKFILLED follows in the same step. */
-  function onStored({ entries }: Stored<DeviceLink>): void {
+  function onStored({ entries }: Stored<Inlet>): void {
     for (const entry of entries) {
       for (const atMs of leftOut.get(entry) ?? []) unsaid.push({ deviceId: entry.device.id, atMs })
     }

@@ -5,22 +5,22 @@
 import { keyHashOf } from '../../src/access/deviceKey.ts'
 import type { Peer } from '../../src/sockets/peer.ts'
 import { type Chance, createChance } from '../rig/chance.ts'
-import { type Clock, createClock, settled, takeOverTimers } from './clock.ts'
+import { type Clock, createClock, settled } from './clock.ts'
+import { grantOf } from './database.ts'
 import { createDevice, type VirtualDevice } from './device.ts'
 import { createDeviceWitness } from './deviceWitness.ts'
-import { createHub, grantOf, type Hub } from './hub.ts'
+import { createHub, type Hub } from './hub.ts'
 import { drawLimits } from './limits.ts'
 import { type Client, createLink, type Link, type Seat } from './network.ts'
 import type { Sometimes } from './sometimes.ts'
 import { createStore } from './store.ts'
+import { persist, type StrangerOptions, vanish } from './stranger.ts'
 import { createTables } from './tables.ts'
 import { createViewer, type VirtualViewer } from './viewer.ts'
 import { createViewerWitness } from './viewerWitness.ts'
 
 const START_MS = Date.UTC(2026, 0, 1)
 const SECOND_MS = 1_000
-const RIGHTS_EVERY_S = 1
-const SWEEP_EVERY_S = 4
 /** V6. */
 const RIGHTS_WITHIN_MS = 2_000
 const OWNERS = [1, 2]
@@ -61,7 +61,6 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
   let failure: Violation | null = null
   let linkNumber = 0
   let clientNumber = 0
-  let second = 0
   let hub: Hub | null = null
   const links = new Set<Link>()
   const deviceOffsets = new Map<number, number>()
@@ -72,7 +71,15 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     onClaim: () => sometimes.note('session claimed'),
   })
   const store = createStore(clock, chance.fork('store'), tables, sometimes)
-  const deviceWitness = createDeviceWitness({ limits, tables, sometimes, fail, isOverdue, noteWelcome })
+  const deviceWitness = createDeviceWitness({
+    limits,
+    tables,
+    sometimes,
+    fail,
+    isOverdue,
+    noteWelcome,
+    hubNow,
+  })
   const viewerWitness = createViewerWitness({
     hasContent: deviceWitness.hasContent,
     tables,
@@ -114,6 +121,11 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
       for (const notes of [withdrawnMs, untold, trustedMs]) notes.delete(what)
     },
     keys,
+    /** Whoever still has this key goes on with it, for so long. */
+    persist: (deviceId: number, deviceKey: string, forMs: number) =>
+      persist(stranger(deviceId, deviceKey), clock.nowMs + forMs),
+    /** A device that loses its line before it is welcomed. */
+    vanish: (deviceId: number, afterMs: number) => vanish(stranger(deviceId, keys.get(deviceId)!), afterMs),
     startHub,
     killHub,
     stopHub,
@@ -172,7 +184,15 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
       const userId = OWNERS[id % 2]!
       const keyHash = keyHashOf(deviceKey)
       keys.set(id, deviceKey)
-      tables.devices.set(id, { id, userId, keyHash, isActive: true, points: new Map(), rejected: new Set() })
+      tables.devices.set(id, {
+        id,
+        userId,
+        keyHash,
+        isActive: true,
+        points: new Map(),
+        rejected: new Set(),
+        lastSeenMs: null,
+      })
       // One key in two devices.
       const twins = devices.length < id && chance.yes(0.25) ? 2 : 1
       for (let twin = 0; twin < twins; twin++) addDevice(id)
@@ -217,6 +237,18 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
     })
     devices.push(device)
     clock.at(chance.whole(0, 2_000), 'device starts', clientNumber, device.start)
+  }
+
+  function stranger(deviceId: number, deviceKey: string): StrangerOptions {
+    clientNumber += 1
+    const opened = (link: Link) => deviceWitness.opened(link, deviceId, keyHashOf(deviceKey))
+    return {
+      clock,
+      chance: chance.fork(`stranger ${clientNumber}`),
+      client: clientNumber,
+      deviceKey,
+      connect: (client) => connect('device', client, opened, deviceWitness),
+    }
   }
 
   function addViewer(token: string, wants: [number[] | null, number[] | null]): void {
@@ -287,37 +319,33 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
       watcher: {
         onOffer: (entry) => {
           deviceWitness.onOffer(entry)
-          viewerWitness.onOffer(entry, hub!.audience.isWatched(entry.device.userId, entry.device.id))
+          viewerWitness.onOffer(entry, hub!.live.isWatched(entry.device))
         },
         onStored: (batch) => {
           deviceWitness.onStored(batch)
           viewerWitness.onStored(batch)
         },
         onPublish: viewerWitness.onPublish,
+        newestReceivedMs: () => deviceWitness.latestMs,
         onRare: (what) => sometimes.note(RARE[what]),
         onWithdrawn: (why, grant) => {
           if (why !== 'gone' || grant.role !== 'device') return
           sometimes.note('device withdrawn behind the back of the hub')
           goneUnheard.push(grant.deviceId)
         },
-        onFault: (what, error) => fail(`${what}: ${(error as Error).stack}`),
+        onFault: (what, error) =>
+          fail(`${what}: ${error instanceof Error ? error.stack : JSON.stringify(error)}`),
       },
+      clock,
       now: hubNow,
-      elapsed: () => clock.nowMs,
       random: chance.fork(`hub ${clock.nowMs}`).next,
     })
   }
 
-  /** The timers of the hub, and the devices look at their own clocks. */
+  /** The devices look at their own clocks. */
   function everySecond(): void {
     clock.at(SECOND_MS, 'second', 0, () => {
-      second += 1
       for (const device of devices) device.tend()
-      if (hub !== null && !hub.isStopping) {
-        hub.check()
-        if (second % RIGHTS_EVERY_S === 0) hub.checkRights()
-        if (second % SWEEP_EVERY_S === 0) hub.sweep()
-      }
       everySecond()
     })
   }
@@ -347,19 +375,14 @@ export function createWorld(seed: number, sometimes: Sometimes, trace: (what: st
 
   /** Lets time pass until `isDone` says so, looking after each step; throws what must never be. */
   async function run(isDone: () => boolean): Promise<void> {
-    const giveBack = takeOverTimers(clock)
-    try {
-      while (!isDone()) {
-        const job = clock.next()
-        if (job === null) return
-        trace(job.what, job.who)
-        job.act!()
-        if (!AT_ONCE.has(job.what)) await settled()
-        if (hub !== null) look(hub)
-        verify()
-      }
-    } finally {
-      giveBack()
+    while (!isDone()) {
+      const job = clock.next()
+      if (job === null) return
+      trace(job.what, job.who)
+      job.act!()
+      if (!AT_ONCE.has(job.what)) await settled()
+      if (hub !== null) look(hub)
+      verify()
     }
   }
 

@@ -2,7 +2,9 @@
  * The same tests on a store of every kind, opened in this process once for all of them; a kind that is missing is
  * skipped by name. It makes users and devices, and reads what was stored; it writes no point.
  */
+
 import { afterAll, beforeAll, describe } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { createDevice, type Device } from '../../src/core/device.ts'
 import type { DeviceColor, DevicePlatform } from '../../src/protocol/messages.ts'
 import type { Run } from '../../src/store/line/run.ts'
@@ -62,7 +64,7 @@ export function storeOptions(
     dataDir: database.env.ALZY_DATA_DIR!,
     limits: { ...STORE_LIMITS, ...limits },
     log: { info: () => {}, warn: () => {} },
-    random: () => 0,
+    clock: { ...systemClock, random: () => 0 },
   }
 }
 

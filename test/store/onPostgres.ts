@@ -1,5 +1,7 @@
 /** Tests that hurt connections, locks or settings, which only a PostgreSQL server has; skipped by name without one. */
+
 import { afterAll, beforeAll, describe } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { type Connection, openConnection } from '../../src/store/line/connection.ts'
 import type { StoreOptions } from '../../src/store/open/store.ts'
 import { type Database, freshDatabase, postgresMissing } from '../rig/sharedPostgres.ts'
@@ -49,7 +51,7 @@ export function serverOptions(databaseUrl: string, limits: Partial<StoreOptions[
       dataDir: '/nonexistent',
       limits: { ...STORE_LIMITS, ...limits },
       log: { info: say, warn: say },
-      random: () => 0,
+      clock: { ...systemClock, random: () => 0 },
     },
   }
 }

@@ -3,11 +3,12 @@
  * writer says comes out. What to do at each statement is the test's to decide.
  */
 import { expect } from 'vitest'
-import { type Backlog, createBacklog, type Entry } from '../../src/core/backlog.ts'
+import { systemClock } from '../../src/clock.ts'
+import { type Backlog, createBacklog, type Entry, type Stored } from '../../src/core/backlog.ts'
 import { type Device, type Kept, keepPoints, keepSessionOp } from '../../src/core/device.ts'
 import type { PointsFrame, SessionOp } from '../../src/protocol/messages.ts'
 import type { Run } from '../../src/store/line/run.ts'
-import { createWriter, type Stored } from '../../src/store/points/writer.ts'
+import { createWriter } from '../../src/store/points/writer.ts'
 import { GAP_MS, LIMITS, NOW_MS, type PointParts, pointsFrame, sessionFrame } from '../core/frames.ts'
 
 /** Told that its frame is finished. */
@@ -46,8 +47,7 @@ export function startWriting({ runs, limits = {} }: WritingOptions) {
     onRetry: () => {
       retries += 1
     },
-    now: () => NOW_MS,
-    random: () => 0,
+    clock: { ...systemClock, now: () => NOW_MS, random: () => 0 },
   })
   return {
     batches,

@@ -15,14 +15,16 @@ test.each([
   const sweep = createSweep({
     fleet,
     backlog,
-    findIdle: async () => [7],
-    findLastPoints: async () => {},
-    readDevice: async (id) => ({
-      ...knownDevice({ id, sessions: [storedSession({ startedMs: NOW_MS })] }),
-      isGone,
-    }),
+    records: {
+      findIdle: async () => [7],
+      findLastPoints: async () => {},
+      readDevice: async (id) => ({
+        ...knownDevice({ id, sessions: [storedSession({ startedMs: NOW_MS })] }),
+        isGone,
+      }),
+    },
     watchChanges: () => () => false,
-    now: () => NOW_MS + 100 * HOUR_MS,
+    clock: { now: () => NOW_MS + 100 * HOUR_MS },
   })
   await sweep()
   expect(backlog.frames).toBe(1)
@@ -36,18 +38,20 @@ test('a device that is changed while it is read is left to the next sweep', asyn
   const sweep = createSweep({
     fleet,
     backlog,
-    findIdle: async () => [7],
-    findLastPoints: async () => {},
-    readDevice: async (id) => {
-      const isFirst = changes === 0
-      if (isFirst) changes += 1 // It is deleted now, and this read does not know yet.
-      return { ...knownDevice({ id, sessions: [storedSession({ startedMs: NOW_MS })] }), isGone: !isFirst }
+    records: {
+      findIdle: async () => [7],
+      findLastPoints: async () => {},
+      readDevice: async (id) => {
+        const isFirst = changes === 0
+        if (isFirst) changes += 1 // It is deleted now, and this read does not know yet.
+        return { ...knownDevice({ id, sessions: [storedSession({ startedMs: NOW_MS })] }), isGone: !isFirst }
+      },
     },
     watchChanges: () => {
       const before = changes
       return () => changes > before
     },
-    now: () => NOW_MS + 100 * HOUR_MS,
+    clock: { now: () => NOW_MS + 100 * HOUR_MS },
   })
   await sweep()
   expect([backlog.frames, fleet.get(7)]).toEqual([0, undefined])

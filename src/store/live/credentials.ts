@@ -1,25 +1,11 @@
 /** Devices as HELLO needs them: whether one may connect, and what the hub has to know of it from then on. */
-import type { DeviceProfile, KnownDevice } from '../../core/device.ts'
+import type { DeviceAccess, DeviceCredentials } from '../../core/device.ts'
 import type { Session } from '../../core/sessions.ts'
 import { column } from '../line/arrays.ts'
 import type { Run } from '../line/run.ts'
 import { NEWEST_POINT, NEWEST_POINT_COLUMNS, newestPointOf } from '../points/newest.ts'
 import { readRecentSessions } from '../points/sessions.ts'
 import { LAST_SEEN_MS, PROFILE, profileOf } from './profile.ts'
-
-/** What decides whether a device may connect, and what it is called. */
-export interface DeviceAccess extends DeviceProfile {
-  id: number
-  /** SHA-256 of the device key, hex; null when it was never paired. */
-  keyHash: string | null
-  /** Neither deleted nor deactivated, and neither is its user. */
-  isActive: boolean
-  /** Deleted or deactivated itself, whatever its user is: nobody is shown it. */
-  isGone: boolean
-}
-
-/** The same with everything else that the hub has to know of a device. */
-export type DeviceCredentials = KnownDevice & DeviceAccess
 
 const RECENT_SESSIONS = 64
 

@@ -5,8 +5,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { systemClock, within } from '../../clock.ts'
 import { lockDirectory } from './lock.ts'
 
 /** A statement cannot be ended from outside: after so long it ends with the thread, which is as safe as a crash. */
@@ -50,7 +50,7 @@ export async function openEmbedded(dataDir: string): Promise<Embedded> {
   async function close(): Promise<void> {
     const closed = heard(worker, 'closed')
     worker.postMessage('close')
-    await Promise.race([closed, failed, sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })])
+    await within(systemClock, CLOSE_TIMEOUT_MS, Promise.race([closed, failed]))
     await worker.terminate()
     await release()
   }

@@ -2,7 +2,7 @@
  * Opens the database, whichever it is, waits for it when it is away, checks and migrates it, and hands out the
  * ways to read and write it. The only place that knows that there are two kinds.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { type Clock, wait } from '../../clock.ts'
 import { blame, codeOf, describeError, retryDelayMs } from '../../core/blame.ts'
 import { type Connection, openConnection, type Target } from '../line/connection.ts'
 import { createGate } from '../line/gate.ts'
@@ -25,7 +25,7 @@ export interface StoreOptions {
     info: (facts: object, message: string) => void
     warn: (facts: object, message: string) => void
   }
-  random: () => number
+  clock: Clock
 }
 
 export interface Store {
@@ -170,11 +170,12 @@ async function patiently(
         )
       }
       if (blame(code) !== 'database') throw error
-      if (performance.now() - reportedMs > PATIENCE_REPORT_MS) {
-        reportedMs = performance.now()
+      if (options.clock.elapsed() - reportedMs > PATIENCE_REPORT_MS) {
+        reportedMs = options.clock.elapsed()
         options.log.warn(describeError(error), 'the database is away; trying again until it is there')
       }
-      await sleep(retryDelayMs(attempt, options.random()), undefined, { signal: aborted })
+      await wait(options.clock, retryDelayMs(attempt, options.clock.random()), aborted)
+      aborted.throwIfAborted()
     }
   }
 }

@@ -15,10 +15,12 @@ import {
 import { endShare, findOwners, findShare, insertShare, listShares } from './shares.ts'
 import { findUser, findUserAt, insertUser, linkUser, listUsers, updateUser } from './users.ts'
 
-export function createDirectory(
-  run: Run,
-  limits: { devicesPerUserMax: number; sharesPerUserMax: number },
-): Directory {
+export interface DirectoryLimits {
+  devicesPerUserMax: number
+  sharesPerUserMax: number
+}
+
+export function createDirectory(run: Run, limits: DirectoryLimits): Directory {
   return {
     findUser: (id) => findUser(run, id),
     listUsers: (email, after, countMax) => listUsers(run, email, after, countMax),

@@ -3,7 +3,8 @@
  * statement runs, points gather, and the next takes them all. A batch is finished when everything in it is
  * committed or listed as rejected, however often that has to be tried; whom to tell is not its business.
  */
-import type { Backlog, Entry } from '../../core/backlog.ts'
+import { type Clock, wait, within } from '../../clock.ts'
+import type { Backlog, Entry, Stored } from '../../core/backlog.ts'
 import { blame, codeOf, describeError, retryDelayMs } from '../../core/blame.ts'
 import { added } from '../../core/device.ts'
 import { forgetId, isUnstored, type Session } from '../../core/sessions.ts'
@@ -25,20 +26,7 @@ export interface WriterOptions<Owner> {
   /** Our own statement or schema is wrong: nothing more can be promised. */
   onBroken: (error: Error) => void
   onRetry: () => void
-  now: () => number
-  random: () => number
-}
-
-export interface Stored<Owner> {
-  entries: Entry<Owner>[]
-  /** Sessions that were written before the points. */
-  sessions: Session[]
-  rows: number
-  /** Rows that were new; the rest were there already or refused. */
-  inserted: number
-  /** Rows that the database refused, by device. */
-  refused: Map<number, number>
-  tookMs: number
+  clock: Clock
 }
 
 /** A row with the entry it came from, so that a refusal finds its way back. */
@@ -54,7 +42,7 @@ interface Refusal<Owner> {
 export type Writer = ReturnType<typeof createWriter>
 
 export function createWriter<Owner>(options: WriterOptions<Owner>) {
-  const { backlog, runs, limits } = options
+  const { backlog, runs, limits, clock } = options
   const away = new Set<number>()
   /** Lanes that have nothing to do, with what wakes them. */
   const idle = new Map<number, () => void>()
@@ -72,12 +60,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
   async function stop(timeoutMs: number): Promise<boolean> {
     isStopping = true
     for (const wake of idle.values()) wake()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs)
-    })
-    await Promise.race([Promise.all(lanes), late])
-    clearTimeout(timer)
+    await within(clock, timeoutMs, Promise.all(lanes))
     return backlog.frames === 0
   }
 
@@ -102,7 +85,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
   }
 
   async function store(run: Run, lane: number, entries: Entry<Owner>[]): Promise<Stored<Owner>> {
-    const startedMs = options.now()
+    const startedMs = clock.elapsed()
     const rows = rowsOf(entries)
     const refusals: Refusal<Owner>[] = []
     const sessions = await storeSessions(run, lane, sessionsOf(entries))
@@ -119,7 +102,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
       rows: rows.length,
       inserted,
       refused,
-      tookMs: options.now() - startedMs,
+      tookMs: clock.elapsed() - startedMs,
     }
 
     function isStorable(row: Row<Owner>): boolean {
@@ -253,13 +236,9 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
         }
         if (code !== undefined && TOO_SLOW.includes(code)) slow += 1
         if (slow >= slowMax) return SLOW
-        await sleep(retryDelayMs(attempts, options.random()))
+        await wait(clock, retryDelayMs(attempts, clock.random()))
       }
     }
-  }
-
-  function sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, ms))
   }
 
   async function offered(lane: number): Promise<void> {

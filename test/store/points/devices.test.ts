@@ -7,7 +7,7 @@ import { writeLastSeen } from '../../../src/store/live/lastSeen.ts'
 import { readDeviceIds, readRecords } from '../../../src/store/live/records.ts'
 import { deleteDevice, updateDevice, writeDeviceKey } from '../../../src/store/people/devices.ts'
 import { NEWEST_ROWS_MAX, readNewestReceivedMs } from '../../../src/store/points/newest.ts'
-import { createLastSeen } from '../../../src/upkeep/coalesced.ts'
+import { createCoalesced } from '../../../src/upkeep/coalesced.ts'
 import { HOUR_MS, MINUTE_MS, NOW_MS, row } from '../../core/frames.ts'
 import { describeOnEachStore, forgotten } from '../eachStore.ts'
 import { writingTo } from '../writing.ts'
@@ -150,9 +150,9 @@ describeOnEachStore('a device that the hub reads', (on) => {
     test('at the latest of many moments, which are written in one statement', async () => {
       const devices = await Promise.all(Array.from({ length: 3 }, on.addDevice))
       let statements = 0
-      const lastSeen = createLastSeen((...statement) => {
+      const lastSeen = createCoalesced((seen) => {
         statements += 1
-        return on.store.read(...statement)
+        return writeLastSeen(on.store.read, seen)
       })
       await lastSeen.flush()
       expect(statements).toBe(0)
@@ -166,8 +166,8 @@ describeOnEachStore('a device that the hub reads', (on) => {
     test('as it was noted before and during an outage of the database', async () => {
       const [device, other] = [await on.addDevice(), await on.addDevice()]
       let isAway = true
-      const lastSeen = createLastSeen(async (...statement) => {
-        if (!isAway) return on.store.read(...statement)
+      const lastSeen = createCoalesced(async (seen) => {
+        if (!isAway) return writeLastSeen(on.store.read, seen)
         lastSeen.note(device.id, T + 1)
         throw Object.assign(new Error('nobody there'), { code: 'ECONNREFUSED' })
       })

@@ -285,14 +285,16 @@ describeOnEachStore('a session that the device names', (on) => {
       const sweep = createSweep({
         fleet,
         backlog: writing.backlog,
-        findIdle: async (atMs, countMax) => {
-          const ids = await readIdleDevices(on.store.read, atMs, limits, countMax, device.id - 1)
-          return ids.filter((id) => id === device.id)
+        records: {
+          findIdle: async (atMs, countMax) => {
+            const ids = await readIdleDevices(on.store.read, atMs, limits, countMax, device.id - 1)
+            return ids.filter((id) => id === device.id)
+          },
+          findLastPoints: (sessions) => readLastPoints(on.store.read, sessions),
+          readDevice: async (id) => (await readCredentials(on.store.read, [id]))[0],
         },
-        findLastPoints: (sessions) => readLastPoints(on.store.read, sessions),
-        readDevice: async (id) => (await readCredentials(on.store.read, [id]))[0],
         watchChanges: () => () => false,
-        now: () => nowMs,
+        clock: { now: () => nowMs },
       })
       await sweep()
       await until(() => writing.backlog.frames === 0, 'what the sweep found is stored')
