@@ -9,7 +9,7 @@ import { cp, mkdtemp } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { type Connection, openConnection, type Target } from '../src/store/line/connection.ts'
+import { type Connection, connectDatabase, type Target } from '../src/store/line/connection.ts'
 import { openEmbedded } from '../src/store/open/embedded.ts'
 import { startPostgres } from '../test/rig/postgres.ts'
 import { HUB_MAIN } from './paths.ts'
@@ -117,7 +117,7 @@ async function migrate(env: Record<string, string>): Promise<void> {
 }
 
 function connect(target: Target, connections = 1): Connection {
-  return openConnection(target, {
+  return connectDatabase(target, {
     name: 'bench',
     connections,
     timeoutMs: STATEMENT_TIMEOUT_MS,

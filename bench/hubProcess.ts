@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { createTokens, OPERATOR_TTL_S_MAX } from '../src/access/tokens.ts'
-import { createApi } from '../src/commands/api.ts'
+import { createApiClient } from '../src/commands/api.ts'
 import { HUB_MAIN } from './paths.ts'
 
 export type Hub = Awaited<ReturnType<typeof startHub>>
@@ -68,7 +68,7 @@ export async function startHub(
     const operator = await createTokens(secret, { tokenTtlSMax: OPERATOR_TTL_S_MAX }).issueOperator(
       Date.now(),
     )
-    const api = createApi(url, operator.token)
+    const api = createApiClient(url, operator.token)
     users += 1
     const email = `bench${process.pid}-${users}@example.org`
     const user = await api.request<{ id: number }>('POST', '/v1/users', { email })

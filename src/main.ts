@@ -79,8 +79,8 @@ withJson(user.command('add <email>'))
 withJson(user.command('list'))
   .description('list all users')
   .action(async (options: { json: boolean }) => {
-    const { listUsers } = await import('./commands/accounts.ts')
-    await listUsers(await accounts(options))
+    const { printUsers } = await import('./commands/accounts.ts')
+    await printUsers(await accounts(options))
   })
 
 withJson(program.command('token <email>'))
@@ -110,8 +110,8 @@ withJson(device.command('add <email> <name>'))
 withJson(device.command('list <email>'))
   .description("list a user's devices")
   .action(async (email: string, options: { json: boolean }) => {
-    const { listDevices } = await import('./commands/accounts.ts')
-    await listDevices(email, await accounts(options))
+    const { printDevices } = await import('./commands/accounts.ts')
+    await printDevices(email, await accounts(options))
   })
 withJson(device.command('revoke <id>'))
   .description('delete a device: its socket is closed, its points stay')
@@ -177,8 +177,8 @@ async function end(code: Promise<number>): Promise<void> {
 }
 
 async function accounts({ json }: { json: boolean }) {
-  const { createApi } = await import('./commands/api.ts')
-  const api = createApi(process.env.ALZY_URL ?? DEFAULT_URL, await adminToken())
+  const { createApiClient } = await import('./commands/api.ts')
+  const api = createApiClient(process.env.ALZY_URL ?? DEFAULT_URL, await adminToken())
   return { api, json, isTerminal: process.stdout.isTTY === true, stdout }
 }
 

@@ -82,3 +82,14 @@ test('web/ knows only client/ and the HTTP API', () => {
   )
   expect(strangers).toEqual([])
 })
+
+test('no file imports itself by way of others', () => {
+  const left = new Set<string>()
+  function visit(file: string, way: readonly string[]): void {
+    expect(way).not.toContain(file)
+    if (left.has(file)) return
+    for (const target of targetsOf(file).filter((name) => files.includes(name))) visit(target, [...way, file])
+    left.add(file)
+  }
+  for (const file of files) visit(file, [])
+})

@@ -4,7 +4,7 @@
  * work.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openConnection } from '../../src/store/line/connection.ts'
+import { connectDatabase } from '../../src/store/line/connection.ts'
 import { serveTasks } from '../children.ts'
 import { monotonicMs } from '../clock.ts'
 import { createInsertLoop } from '../peers/insertLoop.ts'
@@ -23,7 +23,7 @@ const tasks = { open, start, stop }
 serveTasks(tasks)
 
 async function open(input: { url: string; devices: number }): Promise<void> {
-  const connection = openConnection(
+  const connection = connectDatabase(
     { url: input.url },
     { name: 'bench', connections: 1, timeoutMs: STATEMENT_TIMEOUT_MS, onNotice: () => {} },
   )

@@ -6,7 +6,7 @@ import { AckPolicy, type JsMsg, jetstream, jetstreamManager, StorageType } from 
 import { connect } from '@nats-io/transport-node'
 import { decodeDeviceFrame } from '../../src/protocol/decode.ts'
 import { POINT_STRIDE, TYPE } from '../../src/protocol/messages.ts'
-import { openConnection } from '../../src/store/line/connection.ts'
+import { connectDatabase } from '../../src/store/line/connection.ts'
 import type { Run } from '../../src/store/line/run.ts'
 import { insertPoints, type PointRow, pointParameters } from '../../src/store/points/points.ts'
 import { serveTasks } from '../children.ts'
@@ -39,7 +39,7 @@ async function open(input: {
   devices: number
   batchRows: number
 }): Promise<void> {
-  const { run } = openConnection(
+  const { run } = connectDatabase(
     { url: input.databaseUrl },
     { name: 'bench', connections: 1, timeoutMs: STATEMENT_TIMEOUT_MS, onNotice: () => {} },
   )

@@ -5,7 +5,7 @@ import type { Rights } from '../access/rights.ts'
 import type { Tokens } from '../access/tokens.ts'
 import type { Directory } from '../core/directory.ts'
 import type { Audit } from '../ops/audit.ts'
-import { auditing, createIdentify } from './caller.ts'
+import { auditing, createFindCaller } from './caller.ts'
 import type { Handlers } from './message.ts'
 import { openApiRoute } from './openapi.ts'
 import { handlersOf } from './route.ts'
@@ -53,6 +53,6 @@ export function createApi(options: ApiOptions): Handlers {
     ...errorRoutes(options),
   ]
   const described = [...routes, openApiRoute(routes)]
-  const identify = auditing(createIdentify(options.identify, options.onLogin), audit)
-  return handlersOf(described, identify, options.hold, audit.act)
+  const findCaller = auditing(createFindCaller(options.identify, options.onLogin), audit)
+  return handlersOf(described, findCaller, options.hold, audit.act)
 }

@@ -1,7 +1,7 @@
 /** Who sent a request, from its token; what they may do is the database's word. */
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { Identify as IdentifyToken } from '../access/identity.ts'
+import type { Identify } from '../access/identity.ts'
 import type { DeviceRow, Directory, UserRow } from '../core/directory.ts'
 import type { Provider } from '../core/grant.ts'
 import type { Actor, Audit } from '../ops/audit.ts'
@@ -13,13 +13,13 @@ export type Caller =
   | { user: null; isAdmin: true }
 
 /** Throws Problem for a token that is missing, expired or refused. `address` is where it came from. */
-export type Identify = (token: string | null, address: string) => Promise<Caller>
+export type FindCaller = (token: string | null, address: string) => Promise<Caller>
 
 /** Tokens whose first use was noted; one that was forgotten is noted again, which does no harm. */
 const TOKENS_NOTED_MAX = 10_000
 
 /** `onLogin` hears of a user once per token. */
-export function createIdentify(identify: IdentifyToken, onLogin: (userId: number) => void): Identify {
+export function createFindCaller(identify: Identify, onLogin: (userId: number) => void): FindCaller {
   const noted = new LRUCache<string, true>({ max: TOKENS_NOTED_MAX })
   return async (token) => {
     if (token === null) throw new Problem(401, 'a token is needed: Authorization: Bearer <token>')
@@ -49,11 +49,11 @@ export function createIdentify(identify: IdentifyToken, onLogin: (userId: number
   }
 }
 
-/** `identify`, with its admins and its refusals in the audit trail. */
-export function auditing(identify: Identify, audit: Pick<Audit, 'adminLogin' | 'refused'>): Identify {
+/** `findCaller`, with its admins and its refusals in the audit trail. */
+export function auditing(findCaller: FindCaller, audit: Pick<Audit, 'adminLogin' | 'refused'>): FindCaller {
   return async (token, address) => {
     try {
-      const caller = await identify(token, address)
+      const caller = await findCaller(token, address)
       if (caller.isAdmin) audit.adminLogin(actorOf(caller, address), 'http')
       return caller
     } catch (error) {

@@ -1,6 +1,6 @@
 /** The description of the API as OpenAPI 3.1, made from the same table that answers. It knows no route of its own but itself. */
 import { z } from 'zod'
-import { type Access, type Content, type Route, route } from './route.ts'
+import { type AnyRoute, type Content, type RouteAccess, route } from './route.ts'
 
 type Json = Record<string, unknown>
 
@@ -26,14 +26,14 @@ const MEANINGS: Readonly<Record<number, string>> = {
   409: 'Something is in the way; `detail` says what to do about it',
 }
 
-const SECURED: Readonly<Record<Access, readonly number[]>> = {
+const SECURED: Readonly<Record<RouteAccess, readonly number[]>> = {
   public: [],
   caller: [401, 403],
   user: [401, 403],
   admin: [401, 403],
 }
 
-export function openApiRoute(routes: readonly Route[]): Route {
+export function openApiRoute(routes: readonly AnyRoute[]): AnyRoute {
   const own = route({
     method: 'GET',
     path: '/openapi.json',
@@ -47,7 +47,7 @@ export function openApiRoute(routes: readonly Route[]): Route {
 }
 
 /** An OpenAPI document; shapes with an id become its components. */
-export function describe(routes: readonly Route[]): Json {
+export function describe(routes: readonly AnyRoute[]): Json {
   const components: Json = {}
   const paths: Record<string, Json> = {}
   for (const one of routes) {
@@ -70,7 +70,7 @@ export function describe(routes: readonly Route[]): Json {
     },
   }
 
-  function operation(one: Route): Json {
+  function operation(one: AnyRoute): Json {
     return {
       summary: one.summary,
       operationId: operationIdOf(one),
@@ -166,7 +166,7 @@ function withoutIds(shapes: Record<string, Json> = {}): Json {
 }
 
 /** `GET /v1/devices/{id}/points` → `getDevicesByIdPoints`. */
-function operationIdOf({ method, path }: Route): string {
+function operationIdOf({ method, path }: AnyRoute): string {
   const words = path
     .replace(/^\/v1\//, '')
     .replace(/\{(\w+)\}/g, 'by-$1')
@@ -175,7 +175,7 @@ function operationIdOf({ method, path }: Route): string {
   return method.toLowerCase() + words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')
 }
 
-function problemsOf({ access, parameters, query, body, problems = [] }: Route): number[] {
+function problemsOf({ access, parameters, query, body, problems = [] }: AnyRoute): number[] {
   const isChecked = parameters !== undefined || query !== undefined || body !== undefined
   return [
     ...(isChecked ? [400] : []),

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import type { ViewerGrant } from '../core/grant.ts'
 import type { Act, Actor } from '../ops/audit.ts'
-import { actorOf, type Caller, type Identify } from './caller.ts'
+import { actorOf, type Caller, type FindCaller } from './caller.ts'
 import {
   type Answer,
   type FieldError,
@@ -18,15 +18,15 @@ import {
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
 /** Who may use a route: anyone, whoever has a token, a user (the operator is none), or an admin. */
-export type Access = 'public' | 'caller' | 'user' | 'admin'
+export type RouteAccess = 'public' | 'caller' | 'user' | 'admin'
 
-type CallerOf<A extends Access> = A extends 'public'
+type CallerOf<A extends RouteAccess> = A extends 'public'
   ? null
   : A extends 'user'
     ? Extract<Caller, { user: object }>
     : Caller
 
-export interface RouteSpec<A extends Access, P, Q, B> {
+export interface RouteSpec<A extends RouteAccess, P, Q, B> {
   method: Method
   /** `/v1/devices/{id}` */
   path: string
@@ -46,7 +46,7 @@ export interface RouteSpec<A extends Access, P, Q, B> {
 /** The shape of JSON, or shapes by media type, where null is text of a kind that the type names. null: nothing. */
 export type Content = z.ZodType | Readonly<Record<string, z.ZodType | null>> | null
 
-export interface Input<A extends Access, P, Q, B> {
+export interface Input<A extends RouteAccess, P, Q, B> {
   caller: CallerOf<A>
   parameters: P
   query: Q
@@ -55,7 +55,7 @@ export interface Input<A extends Access, P, Q, B> {
 }
 
 /** With its types forgotten. */
-export type Route = RouteSpec<Access, unknown, unknown, unknown>
+export type AnyRoute = RouteSpec<RouteAccess, unknown, unknown, unknown>
 
 /** What is wrong with a request is told so far, or it could make the answer larger than itself. */
 const FIELDS_NAMED_MAX = 20
@@ -66,16 +66,16 @@ const NOTHING = z.strictObject({})
 const NO_BODY = NOTHING.optional()
 
 /** Checks that a route's parts fit together, and forgets how. */
-export function route<A extends Access, P = unknown, Q = unknown, B = unknown>(
+export function route<A extends RouteAccess, P = unknown, Q = unknown, B = unknown>(
   spec: RouteSpec<A, P, Q, B>,
-): Route {
-  return spec as unknown as Route
+): AnyRoute {
+  return spec as unknown as AnyRoute
 }
 
 /** Throws Problem for whatever is wrong with a request, before the route hears of it. */
 export function handlersOf(
-  routes: readonly Route[],
-  identify: Identify,
+  routes: readonly AnyRoute[],
+  findCaller: FindCaller,
   hold: (grant: ViewerGrant, withdraw: () => void) => () => void,
   onAct: (act: Act, actor: Actor) => void,
 ): Handlers {
@@ -83,7 +83,7 @@ export function handlersOf(
     routes.map((one): [string, Handler] => [
       `${one.method} ${one.path}`,
       async (request) => {
-        const input = await read(one, request, identify)
+        const input = await read(one, request, findCaller)
         const answer = await one.handle(input)
         for (const act of answer.acts ?? []) onAct(act, actorOf(input.caller, request.address))
         return 'pieces' in answer ? { ...answer, hold: holdOf(input.caller) } : answer
@@ -100,9 +100,9 @@ export function handlersOf(
   }
 }
 
-async function read(one: Route, request: Request, identify: Identify) {
+async function read(one: AnyRoute, request: Request, findCaller: FindCaller) {
   return {
-    caller: await admit(one.access, request, identify),
+    caller: await admit(one.access, request, findCaller),
     parameters: parse(one.parameters ?? NOTHING, request.parameters),
     query: parse(one.query ?? NOTHING, fieldsOf(request.query)),
     body: parse(one.body ?? NO_BODY, request.body),
@@ -126,12 +126,12 @@ function fieldsOf(query: URLSearchParams): Record<string, string | string[]> {
 }
 
 async function admit(
-  access: Access,
+  access: RouteAccess,
   { token, address }: Request,
-  identify: Identify,
+  findCaller: FindCaller,
 ): Promise<Caller | null> {
   if (access === 'public') return null
-  const caller = await identify(token, address)
+  const caller = await findCaller(token, address)
   if (access === 'user' && caller.user === null) throw new Problem(403, 'the operator is not a user')
   if (access === 'admin' && !caller.isAdmin) throw new Problem(403, 'only admins may do this')
   return caller

@@ -1,10 +1,10 @@
 /** `alzy user`, `alzy token`, `alzy device`: what they ask of a running hub, and how they print the answer. */
 import type { DeviceRow, UserRow } from '../core/directory.ts'
-import { type Api, ApiError } from './api.ts'
+import { type ApiClient, ApiError } from './api.ts'
 import { qrCode } from './qrCode.ts'
 
 export interface AccountsIo {
-  api: Api
+  api: ApiClient
   json: boolean
   /** What is printed goes to a terminal, and not into a file or a pipe. */
   isTerminal: boolean
@@ -29,7 +29,7 @@ export async function addUser(
   else stdout(`user ${user.id}: ${user.email} (${user.role})`)
 }
 
-export async function listUsers({ api, json, stdout }: AccountsIo): Promise<void> {
+export async function printUsers({ api, json, stdout }: AccountsIo): Promise<void> {
   const users = await api.listed<UserRow>('/v1/users', 'users')
   if (json) return stdout(JSON.stringify(users))
   table(
@@ -107,7 +107,7 @@ function printPairing(pairing: Pairing, { json, isTerminal, stdout }: AccountsIo
     )
 }
 
-export async function listDevices(email: string, { api, json, stdout }: AccountsIo): Promise<void> {
+export async function printDevices(email: string, { api, json, stdout }: AccountsIo): Promise<void> {
   const user = await findUser(email, api)
   const devices = await api.listed<DeviceRow>(`/v1/devices?userId=${user.id}`, 'devices')
   if (json) return stdout(JSON.stringify(devices))
@@ -130,7 +130,7 @@ export async function revokeDevice(id: number, { api, json, stdout }: AccountsIo
   stdout(json ? JSON.stringify({ deviceId: id, revoked: true }) : `device ${id} is revoked; its points stay`)
 }
 
-async function findUser(email: string, api: Api): Promise<UserRow> {
+async function findUser(email: string, api: ApiClient): Promise<UserRow> {
   const users = await api.listed<UserRow>(`/v1/users?email=${encodeURIComponent(email)}`, 'users')
   const user = users[0]
   if (user === undefined)

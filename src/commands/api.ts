@@ -2,7 +2,7 @@
  * The hub's HTTP API as the commands use it: one request, one answer, and every failure as one clear line.
  * What the answers mean is known by each command alone.
  */
-export type Api = ReturnType<typeof createApi>
+export type ApiClient = ReturnType<typeof createApiClient>
 
 /** The hub said no, or was not there (`status` null). The message is one line. */
 export class ApiError extends Error {
@@ -20,7 +20,7 @@ const UNTRUSTED = /SELF_SIGNED_CERT|UNABLE_TO_(?:GET_ISSUER|VERIFY_LEAF)|CERT_UN
 const ANSWER_TIMEOUT_MS = 30_000
 
 /** `baseUrl` is the hub's, like http://127.0.0.1:9001 (`ws:` will do); `token` goes into every request. */
-export function createApi(baseUrl: string, token: string) {
+export function createApiClient(baseUrl: string, token: string) {
   const base = baseUrl.replace(/\/+$/, '').replace(/^ws/, 'http')
   return { request, listed }
 

@@ -5,7 +5,7 @@ import { systemClock } from '../clock.ts'
 import type { UserRow } from '../core/directory.ts'
 import { createDemoFleet } from '../demo/fleet.ts'
 import { localUrl } from '../sockets/tls.ts'
-import { type Api, createApi } from './api.ts'
+import { type ApiClient, createApiClient } from './api.ts'
 import { openKeys } from './keys.ts'
 import { type ServeIo, serve } from './serve.ts'
 
@@ -22,7 +22,7 @@ export function demo(io: DemoIo): Promise<number> {
     const url = localUrl(config.host, hub.port, config.tls)
     const secret = config.secret ?? (await readSecret(config.dataDir))
     const operator = await createTokens(secret, config.limits).issueOperator(systemClock.now())
-    const api = createApi(url, operator.token)
+    const api = createApiClient(url, operator.token)
     const user = await demoUser(api)
     const { token } = await api.request<{ token: string }>('POST', `/v1/users/${user.id}/tokens`, {
       ttlS: Math.min(TOKEN_TTL_S, config.limits.tokenTtlSMax),
@@ -51,7 +51,7 @@ function tell(io: DemoIo, url: string, devices: readonly string[], token: string
   io.stdout('')
 }
 
-async function demoUser(api: Api): Promise<UserRow> {
+async function demoUser(api: ApiClient): Promise<UserRow> {
   const found = await api.listed<UserRow>(`/v1/users?email=${EMAIL}`, 'users')
   return found[0] ?? api.request<UserRow>('POST', '/v1/users', { email: EMAIL, name: 'Demo' })
 }

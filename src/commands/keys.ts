@@ -3,7 +3,7 @@
  * is missing is made. It does not know what the devices are for.
  */
 import type { DeviceColor, DevicePlatform } from '../protocol/messages.ts'
-import { type Api, ApiError } from './api.ts'
+import { type ApiClient, ApiError } from './api.ts'
 
 export interface DeviceKey {
   deviceId: number
@@ -26,7 +26,7 @@ const PAGE = 200
  * The keys of the devices of the user with this email. A key that a device held before stops working, since
  * no key can be read again. Throws ApiError when there is no such user, or the hub refuses.
  */
-export async function openKeys(api: Api, email: string) {
+export async function openKeys(api: ApiClient, email: string) {
   const path = `/v1/users?email=${encodeURIComponent(email)}`
   const users = await api.listed<{ id: number; email: string }>(path, 'users')
   const user = users.find((candidate) => candidate.email.toLowerCase() === email.toLowerCase())

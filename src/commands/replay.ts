@@ -8,8 +8,8 @@ import { type Clock, systemClock } from '../clock.ts'
 import { DEVICE_COLORS, LIVE_AHEAD_MS_MAX, RECORDED_AHEAD_MS_MAX } from '../protocol/messages.ts'
 import { createPace, type Shift } from '../tracks/pace.ts'
 import { play } from '../tracks/play.ts'
-import { type Lane, type Survey, surveyTrack } from '../tracks/read/survey.ts'
-import { createApi } from './api.ts'
+import { type Survey, surveyTrack, type TrackLane } from '../tracks/read/survey.ts'
+import { createApiClient } from './api.ts'
 import { checkUrl } from './fault.ts'
 import { openKeys } from './keys.ts'
 import { createRate, duration, grouped, progressLine, showProgress, type Terminal } from './progress.ts'
@@ -210,7 +210,7 @@ async function keysOf(
 ): Promise<Map<string, string>> {
   if (key !== undefined) return new Map([['', key]])
   const names = new Set(surveys.flatMap(({ lanes }) => lanes.map((lane) => lane.name)))
-  const { keyFor } = await openKeys(createApi(url, token!), email!)
+  const { keyFor } = await openKeys(createApiClient(url, token!), email!)
   const keys = new Map<string, string>()
   for (const name of names) {
     if (signal.aborted) throw new Error('interrupted before anything was sent')
@@ -221,7 +221,7 @@ async function keysOf(
 }
 
 /** All lanes of a file run on one clock, which begins with the earliest of their first fixes. */
-function spanOf(lanes: readonly Lane[]): { firstMs: number; lastMs: number } {
+function spanOf(lanes: readonly TrackLane[]): { firstMs: number; lastMs: number } {
   return {
     firstMs: Math.min(...lanes.map((lane) => lane.firstMs)),
     lastMs: Math.max(...lanes.map((lane) => lane.lastMs)),

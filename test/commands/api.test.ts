@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { ApiError, createApi } from '../../src/commands/api.ts'
+import { ApiError, createApiClient } from '../../src/commands/api.ts'
 
 let server: Server | null = null
 afterEach(() => {
@@ -38,7 +38,7 @@ test('a request carries the token and its JSON body, and gives the JSON of the a
       JSON.stringify({ method, path, body, type: headers['content-type'], auth: headers.authorization }),
     )
   })
-  expect(await createApi(`${url}/`, 'T0').request('POST', '/v1/devices', { name: 'Bus 7' })).toEqual({
+  expect(await createApiClient(`${url}/`, 'T0').request('POST', '/v1/devices', { name: 'Bus 7' })).toEqual({
     method: 'POST',
     path: '/v1/devices',
     body: '{"name":"Bus 7"}',
@@ -49,7 +49,7 @@ test('a request carries the token and its JSON body, and gives the JSON of the a
 
 test('an answer without content is undefined', async () => {
   const url = await served((_, response) => response.writeHead(204).end())
-  expect(await createApi(url, 't').request('DELETE', '/v1/devices/1')).toBeUndefined()
+  expect(await createApiClient(url, 't').request('DELETE', '/v1/devices/1')).toBeUndefined()
 })
 
 test('a problem is told by its detail in one line, with the status', async () => {
@@ -59,27 +59,27 @@ test('a problem is told by its detail in one line, with the status', async () =>
       JSON.stringify({ type: 'about:blank', title: 'Forbidden', status: 403, detail: 'admins\nonly' }),
     )
   })
-  const error = await failure(createApi(url, 't').request('GET', '/v1/users'))
+  const error = await failure(createApiClient(url, 't').request('GET', '/v1/users'))
   expect(error).toBeInstanceOf(ApiError)
   expect([error.message, error.status]).toEqual(['admins only (403 Forbidden)', 403])
 })
 
 test('a refusal without a problem document is told by its status', async () => {
   const url = await served((_, response) => response.writeHead(502).end('<html>'))
-  const error = await failure(createApi(url, 't').request('GET', '/v1/users'))
+  const error = await failure(createApiClient(url, 't').request('GET', '/v1/users'))
   expect(error.message).toBe('the hub answered 502 Bad Gateway')
 })
 
 test('an answer that is not JSON comes from something that is no hub', async () => {
   const url = await served((_, response) => response.end('<html>hello</html>'))
-  const error = await failure(createApi(url, 't').request('GET', '/v1/me'))
+  const error = await failure(createApiClient(url, 't').request('GET', '/v1/me'))
   expect(error.message).toBe(`${url}/v1/me answered with something else than JSON: is this a hub?`)
 })
 
 test('a hub that does not run is named with its address', async () => {
   const url = await served(() => {})
   await new Promise((resolve) => server!.close(resolve))
-  const error = await failure(createApi(url, 't').request('GET', '/v1/me'))
+  const error = await failure(createApiClient(url, 't').request('GET', '/v1/me'))
   expect([error.message, error.status]).toEqual([
     `hub not reachable at ${url} (ECONNREFUSED): is it running?`,
     null,
@@ -91,7 +91,7 @@ test('an answer that breaks off is a hub that is not reachable', async () => {
     response.writeHead(200, { 'content-length': '100' })
     response.write('{"users":', () => response.destroy())
   })
-  const error = await failure(createApi(url, 't').request('GET', '/v1/users'))
+  const error = await failure(createApiClient(url, 't').request('GET', '/v1/users'))
   expect(error.message).toMatch(/^hub not reachable at /)
 })
 
@@ -102,6 +102,8 @@ test('a list is read page by page to its end', async () => {
     const first = !request.url!.includes('after=')
     response.end(JSON.stringify(first ? { devices: [1, 2], next: 'a b&c' } : { devices: [3], next: null }))
   })
-  expect(await createApi(url, 't').listed('/v1/devices?userId=7&limit=200', 'devices')).toEqual([1, 2, 3])
+  expect(await createApiClient(url, 't').listed('/v1/devices?userId=7&limit=200', 'devices')).toEqual([
+    1, 2, 3,
+  ])
   expect(asked).toEqual(['/v1/devices?userId=7&limit=200', '/v1/devices?userId=7&limit=200&after=a%20b%26c'])
 })

@@ -1,6 +1,6 @@
 /** A store that lets one wait: what a device and its viewers are told before the commit, and what only after it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openConnection } from '../../src/store/line/connection.ts'
+import { connectDatabase } from '../../src/store/line/connection.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { createPostgres, type TestDatabase } from '../rig/kinds.ts'
 import {
@@ -111,7 +111,7 @@ describe.skipIf(postgresMissing !== null)(`a store that lets one wait ${postgres
 /** Nobody can write to the table until what this resolves with is called. */
 async function lockTable({ env }: TestDatabase, name: 'points' | 'sessions'): Promise<() => Promise<void>> {
   const options = { name: 'outsider', connections: 1, timeoutMs: 60_000, onNotice: () => {} }
-  const outsider = openConnection({ url: env.DATABASE_URL! }, options)
+  const outsider = connectDatabase({ url: env.DATABASE_URL! }, options)
   await outsider.runScript('begin')
   await outsider.runScript(`lock table ${name} in exclusive mode`)
   return async () => {

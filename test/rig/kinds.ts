@@ -6,7 +6,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { inject } from 'vitest'
-import { openConnection } from '../../src/store/line/connection.ts'
+import { connectDatabase } from '../../src/store/line/connection.ts'
 import { openEmbedded } from '../../src/store/open/embedded.ts'
 import { freshDatabase, postgresMissing } from './sharedPostgres.ts'
 
@@ -53,7 +53,7 @@ export async function createEmbedded(): Promise<TestDatabase> {
     query: async (text, parameters) => {
       const embedded = await openEmbedded(dataDir)
       const options = { name: 'test', connections: 1, timeoutMs: 60_000, onNotice: () => {} }
-      const connection = openConnection({ socketPath: embedded.socketPath }, options)
+      const connection = connectDatabase({ socketPath: embedded.socketPath }, options)
       try {
         return await connection.run(text, parameters)
       } finally {

@@ -1,8 +1,7 @@
 /** Tests that hurt connections, locks or settings, which only a PostgreSQL server has; skipped by name without one. */
-
 import { afterAll, beforeAll, describe } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { type Connection, openConnection } from '../../src/store/line/connection.ts'
+import { type Connection, connectDatabase } from '../../src/store/line/connection.ts'
 import type { StoreOptions } from '../../src/store/open/store.ts'
 import { type Database, freshDatabase, postgresMissing } from '../rig/sharedPostgres.ts'
 import { STORE_LIMITS } from './eachStore.ts'
@@ -20,7 +19,7 @@ export function describeOnPostgres(what: string, tests: (on: Postgres) => void):
     const on = {} as Postgres
     beforeAll(async () => {
       on.database = await freshDatabase()
-      on.outsider = openConnection(
+      on.outsider = connectDatabase(
         { url: on.database.url },
         { name: 'outsider', connections: 1, timeoutMs: 60_000, onNotice: () => {} },
       )

@@ -9,7 +9,7 @@ import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../../protocol/messages.ts'
 import { ownDevice, ownerOf } from '../caller.ts'
 import { BY_ID, id, idText, moment, name, next, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface DevicesOptions {
   directory: Pick<
@@ -62,7 +62,7 @@ const NEW_DEVICE = z.strictObject({
   withKey: z.boolean().default(false),
 })
 
-export function deviceRoutes(options: DevicesOptions): Route[] {
+export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
   const { directory } = options
   return [
     route({

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { LastError } from '../../ops/lastErrors.ts'
 import { id, moment } from '../fields.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface ErrorsOptions {
   lastErrors: () => LastError[]
@@ -10,7 +10,7 @@ export interface ErrorsOptions {
 
 const LAST_ERROR = z.object({ deviceId: id, at: moment, message: z.string() })
 
-export function errorRoutes({ lastErrors }: ErrorsOptions): Route[] {
+export function errorRoutes({ lastErrors }: ErrorsOptions): AnyRoute[] {
   return [
     route({
       method: 'GET',

@@ -1,7 +1,7 @@
 /** What machines ask of the hub: alive, ready, and its figures. */
 import { z } from 'zod'
 import { Problem } from '../message.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface HealthOptions {
   /** The database answers and is up to date. */
@@ -12,7 +12,7 @@ export interface HealthOptions {
 /** Probes and scrapers put what they like behind the question mark. */
 const ANYTHING = z.looseObject({})
 
-export function healthRoutes({ isReady, metrics }: HealthOptions): Route[] {
+export function healthRoutes({ isReady, metrics }: HealthOptions): AnyRoute[] {
   return [
     route({
       method: 'GET',

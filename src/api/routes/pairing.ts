@@ -12,7 +12,7 @@ import type { Counts } from '../../ops/metrics.ts'
 import { DEVICE_PLATFORMS } from '../../protocol/messages.ts'
 import { id, name } from '../fields.ts'
 import { Problem } from '../message.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface PairingOptions {
   directory: Pick<Directory, 'findPaired' | 'redeemPairing'>
@@ -42,7 +42,7 @@ const SHOWN = z.strictObject({
   name: name.optional(),
 })
 
-export function pairingRoutes(options: PairingOptions): Route[] {
+export function pairingRoutes(options: PairingOptions): AnyRoute[] {
   const { directory, limits, counts, now } = options
   const tries = createTries({
     perMin: limits.pairingTriesPerMin,

@@ -4,7 +4,7 @@ import type { Box, History } from '../../core/history.ts'
 import { listAsJson } from '../../tracks/write/json.ts'
 import { BY_ID, FORWARDS, isForwards, next, SPAN } from '../fields.ts'
 import { ALL, format, formatOf, inEachFormat, POINT, pastDevice, simplify, trackAnswer } from '../past.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface PointsOptions {
   history: History
@@ -42,7 +42,7 @@ const WANTED = z
   })
   .refine(isForwards, FORWARDS)
 
-export function pointRoutes({ history }: PointsOptions): Route[] {
+export function pointRoutes({ history }: PointsOptions): AnyRoute[] {
   return [
     route({
       method: 'GET',

@@ -16,7 +16,7 @@ import {
   simplify,
   trackAnswer,
 } from '../past.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface SessionsOptions {
   history: History
@@ -42,7 +42,7 @@ const SESSIONS_WANTED = z
   })
   .refine(isForwards, FORWARDS)
 
-export function sessionRoutes({ history }: SessionsOptions): Route[] {
+export function sessionRoutes({ history }: SessionsOptions): AnyRoute[] {
   return [
     route({
       method: 'GET',

@@ -1,6 +1,6 @@
 /** What a page has to know of this hub before anyone has signed in. */
 import { z } from 'zod'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface SetupOptions {
   setup: {
@@ -14,7 +14,7 @@ const SETUP = z.object({
   oidc: z.object({ issuer: z.url(), clientId: z.string() }).nullable(),
 })
 
-export function setupRoutes({ setup }: SetupOptions): Route[] {
+export function setupRoutes({ setup }: SetupOptions): AnyRoute[] {
   return [
     route({
       method: 'GET',

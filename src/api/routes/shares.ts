@@ -6,7 +6,7 @@ import type { Counts } from '../../ops/metrics.ts'
 import { type Caller, ownerOf } from '../caller.ts'
 import { BY_ID, id, moment, momentText, next, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface SharesOptions {
   directory: Pick<Directory, 'findOwners' | 'insertShare' | 'findShare' | 'listShares' | 'endShare'>
@@ -27,7 +27,7 @@ const SHARE = z.object({
   endedAt: moment.nullable(),
 })
 
-export function shareRoutes(options: SharesOptions): Route[] {
+export function shareRoutes(options: SharesOptions): AnyRoute[] {
   const { directory, tokens, now } = options
   const deviceIds = z
     .array(id)

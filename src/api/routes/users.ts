@@ -5,7 +5,7 @@ import type { Directory, UserRow } from '../../core/directory.ts'
 import type { Act } from '../../ops/audit.ts'
 import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
-import { type Route, route } from '../route.ts'
+import { type AnyRoute, route } from '../route.ts'
 
 export interface UsersOptions {
   directory: Pick<Directory, 'findUser' | 'listUsers' | 'insertUser' | 'updateUser'>
@@ -46,7 +46,7 @@ export const USER = z.object({
 const NEW_USER = z.strictObject({ email, name: name.optional(), role: role.default('user') })
 const CHANGE = z.strictObject({ name, role, isActive: z.boolean(), providers }).partial()
 
-export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: UsersOptions): Route[] {
+export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: UsersOptions): AnyRoute[] {
   return [
     route({
       method: 'GET',

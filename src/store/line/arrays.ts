@@ -2,11 +2,11 @@
  * Array parameters as PostgreSQL's text form, built by hand: the driver passes a string for an array through
  * untouched, which costs a third of its own arrays. Numbers and known words only, so nothing needs quoting.
  */
-import { begin, put, written } from './digits.ts'
+import { beginArray, put, written } from './digits.ts'
 
 /** `{1,2,NULL}`; NaN is NULL. Throws on an infinite number, which no column of ours may hold. */
 export function numbers(values: Iterable<number>): string {
-  begin()
+  beginArray()
   for (const value of values) put(value)
   return written()
 }
@@ -32,7 +32,7 @@ export function hexes(values: Iterable<string>): string {
 
 /** Several columns from the same rows: one array parameter for each column. */
 export function column<Row>(rows: readonly Row[], of: (row: Row) => number | null): string {
-  begin()
+  beginArray()
   for (let i = 0; i < rows.length; i++) put(of(rows[i]!))
   return written()
 }

@@ -7,7 +7,7 @@ import type { Parameter, Result, Run } from './run.ts'
 
 export type { Target }
 
-export interface ConnectionOptions extends LineOptions {
+interface ConnectionOptions extends LineOptions {
   /** Statements that may run at the same time. */
   connections: number
 }
@@ -22,7 +22,7 @@ export interface Connection {
 const READ_ONLY = '25006'
 const LOCKED = '55P03'
 
-export function openConnection(target: Target, options: ConnectionOptions): Connection {
+export function connectDatabase(target: Target, options: ConnectionOptions): Connection {
   // Not a pool of the driver's: what one of them loses is nothing to the others.
   const lines = Array.from({ length: options.connections }, () => openLine(target, options))
   return { run, runScript, close }

@@ -21,7 +21,7 @@ let text = Buffer.allocUnsafe(16 * 1024)
 let at = 0
 
 /** An array begins. */
-export function begin(): void {
+export function beginArray(): void {
   at = 0
 }
 

@@ -51,7 +51,7 @@ export async function readMigrations(directory: string = SQL_DIRECTORY): Promise
 }
 
 /** Applies what is pending; returns it. Throws StartError when the database and these files do not agree. */
-export async function migrate(
+export async function applyMigrations(
   connection: Connection,
   migrations: readonly Migration[],
 ): Promise<Migration[]> {

@@ -4,12 +4,12 @@
  */
 import { type Clock, wait } from '../../clock.ts'
 import { blame, codeOf, describeError, retryDelayMs } from '../../core/blame.ts'
-import { type Connection, openConnection, type Target } from '../line/connection.ts'
+import { type Connection, connectDatabase, type Target } from '../line/connection.ts'
 import { createGate } from '../line/gate.ts'
 import type { Run } from '../line/run.ts'
 import { checkServer, ensureExtensions } from './checks.ts'
 import { openEmbedded } from './embedded.ts'
-import { type MigrationStatus, migrate, migrationStatus, readMigrations } from './migrate.ts'
+import { applyMigrations, type MigrationStatus, migrationStatus, readMigrations } from './migrate.ts'
 import { StartError } from './startError.ts'
 
 export interface StoreOptions {
@@ -87,7 +87,7 @@ async function openEmbeddedStore(options: StoreOptions): Promise<Store> {
     { dataDir: options.dataDir },
     'embedded database: safe when the hub crashes, not when the power fails; set DATABASE_URL for a PostgreSQL server',
   )
-  const connection = openConnection(target, connectionOptions(options, 1, limits.writeTimeoutMs))
+  const connection = connectDatabase(target, connectionOptions(options, 1, limits.writeTimeoutMs))
   const gate = createGate(connection.run, 1)
   return {
     read: gate.read,
@@ -103,12 +103,12 @@ async function openEmbeddedStore(options: StoreOptions): Promise<Store> {
 async function openServerStore(options: StoreOptions, target: Target, aborted: AbortSignal): Promise<Store> {
   const { limits } = options
   await patiently(options, aborted, () => prepare(target, options, checkServer))
-  const reads = openConnection(
+  const reads = connectDatabase(
     target,
     connectionOptions(options, limits.readConnections, limits.readTimeoutMs),
   )
   const writes = Array.from({ length: limits.writerLanes + 1 }, () =>
-    openConnection(target, connectionOptions(options, 1, limits.writeTimeoutMs)),
+    connectDatabase(target, connectionOptions(options, 1, limits.writeTimeoutMs)),
   )
   return {
     read: createGate(reads.run, limits.readConnections).read,
@@ -132,7 +132,7 @@ async function prepare(
   await withConnection(target, options, MIGRATE_TIMEOUT_MS, async (connection) => {
     const missing = await ensureExtensions(connection)
     if (missing !== null) options.log.info({}, `going on without topology: ${missing}`)
-    const applied = await migrate(connection, await readMigrations())
+    const applied = await applyMigrations(connection, await readMigrations())
     for (const { version, name } of applied) options.log.info({ version, name }, 'migration applied')
   })
 }
@@ -143,7 +143,7 @@ async function withConnection<T>(
   timeoutMs: number,
   use: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const connection = openConnection(target, connectionOptions(options, 1, timeoutMs))
+  const connection = connectDatabase(target, connectionOptions(options, 1, timeoutMs))
   try {
     return await use(connection)
   } finally {

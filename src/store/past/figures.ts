@@ -6,7 +6,7 @@ import { EARLY_MS, type Place } from '../../core/history.ts'
 import type { Run } from '../line/run.ts'
 import { momentOf, placeOf } from './track.ts'
 
-export interface Span {
+export interface SessionSpan {
   sessionId: number
   deviceId: number
   startedMs: number
@@ -22,13 +22,13 @@ export interface Figures {
 }
 
 /** The points of a device, in any session, in the span of one of them. */
-export interface Content {
+export interface SpanContent {
   pointsInSpan: number
   firstInSpan: Place | null
 }
 
 /** Figures of an ended session as they were computed, with what they were computed from. */
-export interface KeptFigures extends Content {
+export interface KeptFigures extends SpanContent {
   pointCount: number
   distanceM: number
 }
@@ -41,7 +41,7 @@ const US_PER_MS = 1_000
  */
 export async function measure(
   run: Run,
-  span: Span,
+  span: SessionSpan,
   kept: KeptFigures | null,
   windowPoints: number,
 ): Promise<Figures> {
@@ -65,8 +65,8 @@ const COUNT = `
 select count(*)::float8 as points, ${placeOf('min(recorded_at)')} as first, ${placeOf('max(recorded_at)')} as up_to
 from (select recorded_at from points where ${WINDOW}) seen`
 
-async function count(run: Run, span: Span, windowPoints: number): Promise<Content> {
-  const content: Content = { pointsInSpan: 0, firstInSpan: null }
+async function count(run: Run, span: SessionSpan, windowPoints: number): Promise<SpanContent> {
+  const content: SpanContent = { pointsInSpan: 0, firstInSpan: null }
   let after: Place | null = startOf(span)
   while (after !== null) {
     const rows = await run(COUNT, [span.deviceId, after, endOf(span), windowPoints])
@@ -98,7 +98,7 @@ select (select count(*) from own)::float8 as points, ${placeOf('(select max(reco
        coalesce(sum(m), 0) as distance_m
 from steps`
 
-async function compute(run: Run, span: Span, windowPoints: number): Promise<Figures> {
+async function compute(run: Run, span: SessionSpan, windowPoints: number): Promise<Figures> {
   let pointCount = 0
   let distanceM = 0
   let last: Place | null = null
@@ -123,7 +123,7 @@ on conflict (session_id) do update set
   started_at = excluded.started_at, ended_at = excluded.ended_at, points_in_span = excluded.points_in_span,
   first_in_span = excluded.first_in_span, point_count = excluded.point_count, distance_m = excluded.distance_m`
 
-async function keep(run: Run, span: Span, figures: KeptFigures): Promise<void> {
+async function keep(run: Run, span: SessionSpan, figures: KeptFigures): Promise<void> {
   await run(KEEP, [
     span.sessionId,
     span.startedMs * US_PER_MS,
@@ -135,10 +135,10 @@ async function keep(run: Run, span: Span, figures: KeptFigures): Promise<void> {
   ])
 }
 
-function startOf({ startedMs }: Span): Place {
+function startOf({ startedMs }: SessionSpan): Place {
   return (startedMs - EARLY_MS) * US_PER_MS - 1
 }
 
-function endOf({ endedMs }: Span): Place | null {
+function endOf({ endedMs }: SessionSpan): Place | null {
   return endedMs === null ? null : endedMs * US_PER_MS
 }

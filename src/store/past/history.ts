@@ -7,7 +7,7 @@ import type { SessionStatus } from '../../protocol/messages.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
 import type { Run } from '../line/run.ts'
 import { measure } from './figures.ts'
-import { placeOf, readTrack, type TrackLimits } from './track.ts'
+import { placeOf, readTrackPages, type TrackLimits } from './track.ts'
 
 export interface HistoryLimits extends TrackLimits {
   /** Points that a statement may measure or count. */
@@ -20,7 +20,7 @@ export function createHistory(run: Run, limits: HistoryLimits, onPage: () => voi
     findDevice: (id) => findDevice(run, id),
     findSession: (id, userId) => findSession(run, id, userId, limits),
     listSessions: (wanted, hasLeft) => listSessions(run, wanted, limits, hasLeft),
-    points: (wanted, hasLeft) => readTrack(run, wanted, limits, onPage, hasLeft),
+    points: (wanted, hasLeft) => readTrackPages(run, wanted, limits, onPage, hasLeft),
   }
 }
 

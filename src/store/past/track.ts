@@ -31,7 +31,7 @@ const US_PER_MS = 1_000
 /** Of the sphere that ST_Length measures on. */
 const M_PER_DEGREE = (6_371_008.771_415 * Math.PI) / 180
 
-export async function* readTrack(
+export async function* readTrackPages(
   run: Run,
   wanted: PointsWanted,
   limits: TrackLimits,

@@ -3,7 +3,7 @@ import type { DeadLetter } from '../../core/device.ts'
 import type { Session } from '../../core/sessions.ts'
 import { AT, POINT_SOURCES, POINT_STRIDE } from '../../protocol/messages.ts'
 import { column } from '../line/arrays.ts'
-import { begin, put, written } from '../line/digits.ts'
+import { beginArray, put, written } from '../line/digits.ts'
 import type { Run } from '../line/run.ts'
 
 /** A point to store: where it lies in its frame's values, and what it belongs to. */
@@ -44,7 +44,7 @@ export function pointParameters(rows: readonly PointRow[]): string[] {
 
 /** Reads the values itself: handed over by a function, each would become an object first. */
 function field(rows: readonly PointRow[], place: number): string {
-  begin()
+  beginArray()
   for (let i = 0; i < rows.length; i++) {
     const { values, at } = rows[i]!
     put(values[at * POINT_STRIDE + place]!)

@@ -9,7 +9,7 @@ import { readTrack } from './track.ts'
 export type TimedFix = Omit<Fix, 'recordedMs' | 'columns'> & { recordedMs: number }
 
 /** The timed fixes of one device in one file. */
-export interface Lane {
+export interface TrackLane {
   /** The value of the column that the file is split by, or '' when it is not. */
   name: string
   count: number
@@ -27,7 +27,7 @@ export interface Survey {
   /** How many of them have no time, and are in no lane. */
   untimed: number
   /** In the order of their first fix. Empty when no fix has a time. */
-  lanes: Lane[]
+  lanes: TrackLane[]
 }
 
 /** More values than this are no fleet: the column is the wrong one. */
@@ -39,7 +39,7 @@ export const SPLIT_VALUES_MAX = 200
  * Rejects with the reason of `signal` when that is aborted.
  */
 export async function surveyTrack(file: string, splitBy?: string, signal?: AbortSignal): Promise<Survey> {
-  const lanes = new Map<string, Lane & { held: TimedFix[] }>()
+  const lanes = new Map<string, TrackLane & { held: TimedFix[] }>()
   let fixes = 0
   let untimed = 0
   for await (const fix of readTrack(file)) {

@@ -5,7 +5,7 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { blame, codeOf, describeError } from '../../../src/core/blame.ts'
-import { type Connection, openConnection } from '../../../src/store/line/connection.ts'
+import { type Connection, connectDatabase } from '../../../src/store/line/connection.ts'
 import type { Parameter } from '../../../src/store/line/run.ts'
 import { type FaultProxy, startProxy } from '../../rig/proxy.ts'
 import { sharedPostgres } from '../../rig/sharedPostgres.ts'
@@ -38,7 +38,7 @@ describeOnPostgres('a connection', (on) => {
   function open(options: { url?: string; timeoutMs?: number; connections?: number } = {}): Connection {
     const { url = on.database.url, timeoutMs = 10_000, connections = 1 } = options
     const onNotice = (message: string) => notices.push(message)
-    const connection = openConnection({ url }, { name: 'tested', connections, timeoutMs, onNotice })
+    const connection = connectDatabase({ url }, { name: 'tested', connections, timeoutMs, onNotice })
     opened.push(connection)
     return connection
   }

@@ -5,10 +5,10 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { blame, codeOf } from '../../../src/core/blame.ts'
-import { type Connection, openConnection } from '../../../src/store/line/connection.ts'
+import { type Connection, connectDatabase } from '../../../src/store/line/connection.ts'
 import {
+  applyMigrations,
   type Migration,
-  migrate,
   migrationStatus,
   readMigrations,
   SQL_DIRECTORY,
@@ -38,7 +38,7 @@ describe.skipIf(postgresMissing !== null)(name, () => {
 
   function connect(url = database.url, timeoutMs = 60_000): Connection {
     const options = { name: 'migrating', connections: 1, timeoutMs, onNotice: () => {} }
-    const connection = openConnection({ url }, options)
+    const connection = connectDatabase({ url }, options)
     opened.push(connection)
     return connection
   }
@@ -67,9 +67,9 @@ describe.skipIf(postgresMissing !== null)(name, () => {
 
   test('are applied in order and once', async () => {
     const connection = connect()
-    expect(await migrate(connection, steps.slice(0, 2))).toEqual(steps.slice(0, 2))
-    expect(await migrate(connection, steps)).toEqual(steps.slice(2))
-    expect(await migrate(connection, steps)).toEqual([])
+    expect(await applyMigrations(connection, steps.slice(0, 2))).toEqual(steps.slice(0, 2))
+    expect(await applyMigrations(connection, steps)).toEqual(steps.slice(2))
+    expect(await applyMigrations(connection, steps)).toEqual([])
     expect(await logged()).toEqual(['1', '2', '3'])
   })
 
@@ -86,9 +86,9 @@ describe.skipIf(postgresMissing !== null)(name, () => {
     expect(await database.query(`select to_regclass('schema_migrations') as found`)).toEqual([
       { found: null },
     ])
-    await migrate(connection, steps.slice(0, 1))
+    await applyMigrations(connection, steps.slice(0, 1))
     expect(await status()).toEqual(expected(1))
-    await migrate(connection, steps)
+    await applyMigrations(connection, steps)
     expect(await status()).toEqual(expected(3))
   })
 
@@ -122,7 +122,7 @@ describe.skipIf(postgresMissing !== null)(name, () => {
     const many = Array.from({ length: 6 }, (_, i) =>
       migration(i + 1, i === 0 ? steps[0]!.sql : `insert into log values (${i + 1})`),
     )
-    const applied = await Promise.all(Array.from({ length: 4 }, () => migrate(connect(), many)))
+    const applied = await Promise.all(Array.from({ length: 4 }, () => applyMigrations(connect(), many)))
     const versions = applied.flat().map(({ version }) => version)
     expect(versions.sort()).toEqual([1, 2, 3, 4, 5, 6])
     expect(await logged()).toEqual(['1', '2', '3', '4', '5', '6'])
@@ -131,7 +131,7 @@ describe.skipIf(postgresMissing !== null)(name, () => {
   test('wait for those of another hub that are on their way', async () => {
     const slow = connect()
     await slow.runScript(`begin; select pg_advisory_xact_lock(4197322066)`)
-    const migrating = migrate(connect(), steps)
+    const migrating = applyMigrations(connect(), steps)
     const waiting = `select from pg_locks where locktype = 'advisory' and not granted
       and database = (select oid from pg_database where datname = current_database())`
     await until(async () => (await slow.run(waiting)).length > 0, 'the second one waits')
@@ -142,18 +142,18 @@ describe.skipIf(postgresMissing !== null)(name, () => {
 
   describe('are refused', () => {
     test('when one that was applied has changed', async () => {
-      await migrate(connect(), steps)
+      await applyMigrations(connect(), steps)
       const changed = [steps[0]!, migration(2, 'insert into log values (22)'), steps[2]!]
-      const message = await refusal(migrate(connect(), changed))
+      const message = await refusal(applyMigrations(connect(), changed))
       expect(message).toMatch(/^migration 2 \(step_2\) is not the one that was applied .* restore the file/)
       expect(await refusal(migrationStatus(connect().run, changed))).toBe(message)
       expect(await logged()).toEqual(['1', '2', '3'])
     })
 
     test('when one was applied that nobody here knows', async () => {
-      await migrate(connect(), steps)
+      await applyMigrations(connect(), steps)
       const older = steps.slice(0, 2)
-      const message = await refusal(migrate(connect(), older))
+      const message = await refusal(applyMigrations(connect(), older))
       expect(message).toBe(
         'the database has migration 3 (step_3), which this alzy does not know: run a newer alzy',
       )
@@ -167,13 +167,13 @@ describe.skipIf(postgresMissing !== null)(name, () => {
       2,
       'create table half (x int); insert into log values (2); insert into nowhere values (1)',
     )
-    const message = await refusal(migrate(connection, [steps[0]!, bad, steps[2]!]))
+    const message = await refusal(applyMigrations(connection, [steps[0]!, bad, steps[2]!]))
     expect(message).toMatch(/^migration 2 \(step_2\) failed: .*nowhere.* \[42P01\]$/)
     expect(await logged()).toEqual(['1'])
     expect(await database.query(`select to_regclass('half') as half`)).toEqual([{ half: null }])
     expect(await database.query('select version from schema_migrations')).toEqual([{ version: 1 }])
     // The same connection is of use afterwards.
-    expect(await migrate(connection, steps)).toEqual(steps.slice(1))
+    expect(await applyMigrations(connection, steps)).toEqual(steps.slice(1))
     expect(await logged()).toEqual(['1', '2', '3'])
   })
 
@@ -182,9 +182,10 @@ describe.skipIf(postgresMissing !== null)(name, () => {
     async (fault) => {
       const proxy = await startProxy({ host: '127.0.0.1', port: sharedPostgres().port })
       const slow = migration(2, 'insert into log values (2); select pg_sleep(60)')
-      const failing = migrate(connect(urlAt(database.url, proxy.port), 10_000), [steps[0]!, slow]).catch(
-        (error) => error,
-      )
+      const failing = applyMigrations(connect(urlAt(database.url, proxy.port), 10_000), [
+        steps[0]!,
+        slow,
+      ]).catch((error) => error)
       const sleeping = `select pid from pg_stat_activity
         where datname = current_database() and application_name = 'migrating' and wait_event = 'PgSleep'`
       const [{ pid }] = await until(async () => {
@@ -197,7 +198,7 @@ describe.skipIf(postgresMissing !== null)(name, () => {
       const thrown = await failing
       await proxy.close()
       expect(await logged()).toEqual(['1'])
-      expect(await migrate(connect(), steps)).toEqual(steps.slice(1))
+      expect(await applyMigrations(connect(), steps)).toEqual(steps.slice(1))
       // Nobody has to do anything but wait: this is no reason not to start.
       expect(thrown).not.toBeInstanceOf(StartError)
       expect(blame(codeOf(thrown))).toBe('database')

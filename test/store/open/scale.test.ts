@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Device } from '../../../src/core/device.ts'
 import { readCredentials } from '../../../src/store/live/credentials.ts'
 import { readRecords } from '../../../src/store/live/records.ts'
-import { migrate, readMigrations } from '../../../src/store/open/migrate.ts'
+import { applyMigrations, readMigrations } from '../../../src/store/open/migrate.ts'
 import { migrateDatabase, openStore, type Store } from '../../../src/store/open/store.ts'
 import { readIdleDevices } from '../../../src/store/points/lastPoints.ts'
 import { readNewestReceivedMs } from '../../../src/store/points/newest.ts'
@@ -253,7 +253,7 @@ describe.skipIf(psqlMissing !== '')(`the optional step${psqlMissing}`, () => {
       const known = await readMigrations()
       const sql = 'alter table points add column note varchar; create index points_note on points (note)'
       const later = { version: known.length + 1, name: 'note', checksum: 'x', sql }
-      expect(await migrate(on.outsider, [...known, later])).toEqual([later])
+      expect(await applyMigrations(on.outsider, [...known, later])).toEqual([later])
       const writing = startWriting({ runs: store.writes })
       await writing.send(devices[0]!, [T + 4], T + 2).stored
       await writing.writer.stop(10_000)
@@ -314,7 +314,7 @@ describe.skipIf(psqlMissing !== '')(`the optional step${psqlMissing}`, () => {
     describeOnPostgres('leaves points', (on) => {
       test('that a newer one keeps in sessions of their own devices, or as free as they are', async () => {
         const known = (await readMigrations()).filter(({ version }) => version <= OLDER_VERSION)
-        await migrate(on.outsider, known)
+        await applyMigrations(on.outsider, known)
         expect(await runStep(on, step)).toBeNull()
         const store = await openStore(serverOptions(on.database.url).options, new AbortController().signal)
         expect((await store.read(keysOfPoints)).map(({ name }) => name)).toEqual(
