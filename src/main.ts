@@ -8,7 +8,13 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from './clock.ts'
 import { ConfigError } from './config.ts'
 import { limitTable } from './limits.ts'
-import { DEVICE_COLORS, DEVICE_PLATFORMS } from './protocol/messages.ts'
+import {
+  DEVICE_COLORS,
+  DEVICE_PLATFORMS,
+  type DeviceColor,
+  type DevicePlatform,
+  type UserRole,
+} from './protocol/messages.ts'
 import { localUrl } from './sockets/tls.ts'
 
 const { ALZY_TLS_CERT: certPath, ALZY_TLS_KEY: keyPath = '' } = process.env
@@ -72,7 +78,7 @@ withJson(user.command('add <email>'))
   .description('add a user')
   .option('--name <name>', 'how to call the user (default: the part before the @)')
   .addOption(new Option('--role <role>', 'what the user may do').choices(['user', 'admin']).default('user'))
-  .action(async (email: string, options: { name?: string; role: string; json: boolean }) => {
+  .action(async (email: string, options: { name?: string; role: UserRole; json: boolean }) => {
     const { addUser } = await import('./commands/accounts.ts')
     await addUser(email, options, await accounts(options))
   })
@@ -101,7 +107,7 @@ withJson(device.command('add <email> <name>'))
     async (
       email: string,
       name: string,
-      options: { platform?: string; color?: string; key: boolean; json: boolean },
+      options: { platform?: DevicePlatform; color?: DeviceColor; key: boolean; json: boolean },
     ) => {
       const { addDevice } = await import('./commands/accounts.ts')
       await addDevice(email, name, options, await accounts(options))

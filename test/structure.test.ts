@@ -9,9 +9,11 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((na
   /(?<!\.d)\.tsx?$/.test(name),
 )
 
+const HTTP = 'protocol/http.ts'
+const textOf = (file: string) => readFileSync(path.join(SRC, file), 'utf8')
+
 function importsOf(file: string): string[] {
-  const text = readFileSync(path.join(SRC, file), 'utf8')
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name]) => name!)
+  return [...textOf(file).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name]) => name!)
 }
 
 /** Imports as paths from src/ where they are ours, else as they stand. */
@@ -34,12 +36,12 @@ describe.each([...inFolder('core'), ...inFolder('protocol')])('%s decides', (fil
   test('without network, database or anything outside core and protocol', () => {
     const allowed = file.startsWith('core/') ? ['core', 'protocol'] : ['protocol']
     const strangers = targetsOf(file).filter((target) => !isUnder(target, ...allowed))
-    expect(strangers.filter((name) => !['lru-cache', 'msgpackr'].includes(name))).toEqual([])
+    const packages = file === 'protocol/http.ts' ? ['zod'] : ['lru-cache', 'msgpackr']
+    expect(strangers.filter((name) => !packages.includes(name))).toEqual([])
   })
 
   test('without reading a clock, chance or the process', () => {
-    const text = readFileSync(path.join(SRC, file), 'utf8')
-    expect(text).not.toMatch(
+    expect(textOf(file)).not.toMatch(
       /Date\.now|new Date\(\)|performance\.|Math\.random|setTimeout|setInterval|process\./,
     )
   })
@@ -65,20 +67,29 @@ test('api/ knows no server and no database', () => {
   expect(strangers).toEqual([])
 })
 
-test('client/ knows only protocol/', () => {
+test('client/ knows only protocol/, and of it not the HTTP API', () => {
   const strangers = inFolder('client').flatMap((file) =>
     targetsOf(file).filter(
-      (target) => /^\w+\/.*\.ts$/.test(target) && !isUnder(target, 'client', 'protocol'),
+      (target) => target === HTTP || (/^\w+\/.*\.ts$/.test(target) && !isUnder(target, 'client', 'protocol')),
     ),
   )
   expect(strangers).toEqual([])
 })
 
-test('web/ knows only client/ and the HTTP API', () => {
+test('only api/ takes more of the JSON shapes than their types', () => {
+  const takers = files.filter((file) => targetsOf(file).includes(HTTP) && !file.startsWith('api/'))
+  expect(takers.length).toBeGreaterThan(20)
+  const heavy = /import \{[^}]*\} from '[./]+protocol\/http\.ts'/
+  expect(takers.filter((file) => heavy.test(textOf(file)))).toEqual([])
+})
+
+test('web/ knows only client/ and the shapes of the HTTP API', () => {
   const pages = inFolder('web').filter((file) => file !== 'web/vite.config.ts')
   expect(pages.length).toBeGreaterThan(40)
   const strangers = pages.flatMap((file) =>
-    targetsOf(file).filter((target) => /^\w+\/.*\.tsx?$/.test(target) && !isUnder(target, 'web', 'client')),
+    targetsOf(file).filter(
+      (target) => /^\w+\/.*\.tsx?$/.test(target) && !isUnder(target, 'web', 'client') && target !== HTTP,
+    ),
   )
   expect(strangers).toEqual([])
 })

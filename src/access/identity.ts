@@ -4,15 +4,16 @@
  */
 import { decodeJwt } from 'jose'
 import type { Clock } from '../clock.ts'
-import type { Directory, UserRow } from '../core/directory.ts'
+import type { Directory } from '../core/directory.ts'
 import type { Provider } from '../core/grant.ts'
+import type { UserJson } from '../protocol/http.ts'
 import { TOKEN_CHARS_MAX } from '../protocol/messages.ts'
 import type { Oidc, Stranger } from './oidc.ts'
 import type { Tokens } from './tokens.ts'
 
 export type Identity =
   /** `via` is who the user is at the issuer that made the token; absent: the hub made it. */
-  | { is: 'user'; user: UserRow; expiresMs: number; via?: Provider }
+  | { is: 'user'; user: UserJson; expiresMs: number; via?: Provider }
   | { is: 'share'; shareId: number; expiresMs: number }
   /** Whoever holds the secret of the hub; nobody's user. */
   | { is: 'operator' }
@@ -56,7 +57,7 @@ export function createIdentity({ tokens, oidc, directory, clock }: IdentityOptio
   }
 
   /** By subject; the first time by an address that the issuer has verified. */
-  async function userOf({ issuer, sub, email }: Stranger): Promise<UserRow | null> {
+  async function userOf({ issuer, sub, email }: Stranger): Promise<UserJson | null> {
     const known = await directory.findUserAt(issuer, sub)
     if (known !== null || email === null) return known
     // Of two first times at once, one links and the other finds.
@@ -64,7 +65,7 @@ export function createIdentity({ tokens, oidc, directory, clock }: IdentityOptio
   }
 }
 
-function active(user: UserRow | null, expiresMs: number, via?: Provider): Identity {
+function active(user: UserJson | null, expiresMs: number, via?: Provider): Identity {
   if (!user?.isActive) return { is: 'refused' }
   return { is: 'user', user, expiresMs, ...(via && { via }) }
 }

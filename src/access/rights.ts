@@ -2,8 +2,9 @@
  * What was granted at HELLO, for as long as the socket is open: taken back at once when a change over the API says so,
  * and looked at again for whatever else the database came to say (V6). One look is for all sockets together.
  */
-import type { ShareRow, UserRow } from '../core/directory.ts'
+import type { ShareRow } from '../core/directory.ts'
 import { type Grant, survives, type Withdrawal } from '../core/grant.ts'
+import type { UserJson } from '../protocol/http.ts'
 
 export interface RightsOptions {
   /** Those of the grants that are good no more; rejects when the database is away. */
@@ -67,7 +68,7 @@ export function createRights({ readWithdrawn, onAnswer }: RightsOptions) {
     return entry.grant.role === 'device' && left.get(entry.grant.deviceId) === entry
   }
 
-  function userChanged(user: Pick<UserRow, 'id' | 'role' | 'isActive' | 'providers'>): void {
+  function userChanged(user: Pick<UserJson, 'id' | 'role' | 'isActive' | 'providers'>): void {
     for (const { grant, withdraw } of [...held]) {
       if (grant.userId === user.id && !survives(grant, user)) withdraw('refused')
     }

@@ -2,14 +2,15 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Identify } from '../access/identity.ts'
-import type { DeviceRow, Directory, UserRow } from '../core/directory.ts'
+import type { Directory } from '../core/directory.ts'
 import type { Provider } from '../core/grant.ts'
 import type { Actor, Audit } from '../ops/audit.ts'
+import type { DeviceJson, UserJson } from '../protocol/http.ts'
 import { Problem } from './message.ts'
 
 /** Whoever sent the request. The operator holds the hub's secret and may do what an admin may. */
 export type Caller =
-  | { user: UserRow; isAdmin: boolean; via?: Provider | undefined }
+  | { user: UserJson; isAdmin: boolean; via?: Provider | undefined }
   | { user: null; isAdmin: true }
 
 /** Throws Problem for a token that is missing, expired or refused. `address` is where it came from. */
@@ -82,7 +83,7 @@ export async function ownDevice(
   directory: Pick<Directory, 'findDevice'>,
   { user, isAdmin }: Caller,
   deviceId: number,
-): Promise<DeviceRow> {
+): Promise<DeviceJson> {
   const device = await directory.findDevice(deviceId)
   if (device === null || !(isAdmin || device.userId === user.id)) {
     throw new Problem(404, 'there is no such device')

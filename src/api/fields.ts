@@ -1,13 +1,10 @@
-/** The fields that more than one route takes or shows. */
+/** What more than one route takes in a path or a query, where everything is text. */
 import { z } from 'zod'
+import { id } from '../protocol/http.ts'
+import { INT32_MAX } from '../protocol/messages.ts'
 
-const ID_MAX = 2 ** 31 - 1
 const PAGE_MAX = 200
-const NAME_CHARS_MAX = 200
 
-export const id = z.int().min(1).max(ID_MAX)
-
-/** An id as it stands in a path or a query. */
 export const idText = z
   .string()
   .regex(/^[1-9]\d*$/, 'must be an id')
@@ -16,25 +13,13 @@ export const idText = z
 
 export const BY_ID = z.strictObject({ id: idText })
 
-export const name = z
-  .string()
-  .trim()
-  .min(1)
-  .max(NAME_CHARS_MAX)
-  .refine((text) => !text.includes('\0'), 'must be text')
-
-export const email = z.email().max(NAME_CHARS_MAX)
-
-/** A moment as answers show it. */
-export const moment = z.iso.datetime()
-
 /** What a list by id takes: the page after `after`. */
 export const PAGE = {
   after: z
     .string()
     .regex(/^\d+$/, 'must be what `next` said')
     .transform(Number)
-    .pipe(z.int().max(ID_MAX))
+    .pipe(z.int().max(INT32_MAX))
     .default(0),
   limit: z
     .string()
@@ -48,8 +33,6 @@ export const PAGE = {
 export function nextOf(rows: readonly { id: number }[], limit: number): string | null {
   return rows.length === limit ? String(rows.at(-1)!.id) : null
 }
-
-export const next = z.string().nullable()
 
 /** A moment as requests name it, in any zone: ms since 1970. */
 export const momentText = z.iso

@@ -1,5 +1,6 @@
 /** A request, read to its end, and its answer, as the API sees them: without a server. */
 import type { Act } from '../ops/audit.ts'
+import type { ProblemJson } from '../protocol/http.ts'
 
 export interface Request {
   method: string
@@ -68,7 +69,4 @@ export class Problem extends Error {
   }
 }
 
-export interface FieldError {
-  field: string
-  message: string
-}
+export type FieldError = NonNullable<ProblemJson['errors']>[number]

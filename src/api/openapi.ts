@@ -1,18 +1,9 @@
 /** The description of the API as OpenAPI 3.1, made from the same table that answers. It knows no route of its own but itself. */
 import { z } from 'zod'
+import { PROBLEM } from '../protocol/http.ts'
 import { type AnyRoute, type Content, type RouteAccess, route } from './route.ts'
 
 type Json = Record<string, unknown>
-
-const PROBLEM = z
-  .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
-  })
-  .meta({ id: 'Problem', description: 'RFC 9457; `errors` names the fields that are wrong' })
 
 const MEANINGS: Readonly<Record<number, string>> = {
   200: 'What was asked for',

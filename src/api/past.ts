@@ -1,7 +1,6 @@
-/** What the routes of the past have in common: the shapes of sessions and points, and tracks in each format. */
+/** What the routes of the past have in common: whose it is, and tracks in each format. */
 import { z } from 'zod'
 import type { History, PastDevice, PointsWanted, TrackPoint } from '../core/history.ts'
-import { POINT_SOURCES } from '../protocol/messages.ts'
 import { pointsAsCsv } from '../tracks/write/csv.ts'
 import {
   acceptedFormat,
@@ -13,40 +12,10 @@ import {
 import { pointsAsGeoJson } from '../tracks/write/geojson.ts'
 import { pointsAsGpx } from '../tracks/write/gpx.ts'
 import type { Caller } from './caller.ts'
-import { id, moment } from './fields.ts'
 import { Problem, type StreamedAnswer } from './message.ts'
 import type { Content } from './route.ts'
 
 const SIMPLIFY_M_MAX = 100_000
-
-export const SESSION = z
-  .object({
-    id,
-    deviceId: id,
-    userId: id,
-    status: z.enum(['active', 'ended', 'paused']),
-    automatic: z.boolean(),
-    startedAt: moment,
-    endedAt: moment.nullable(),
-    distanceM: z.number().min(0),
-    durationS: z.number().min(0),
-    pointCount: z.int().min(0),
-  })
-  .meta({ id: 'Session' })
-
-export const POINT = z
-  .object({
-    recordedAt: moment,
-    lat: z.number().min(-90).max(90),
-    lng: z.number().min(-180).max(180),
-    accuracy: z.number().nullable(),
-    speed: z.number().nullable(),
-    heading: z.number().nullable(),
-    altitude: z.number().nullable(),
-    source: z.enum(POINT_SOURCES),
-    sessionId: id,
-  })
-  .meta({ id: 'Point' })
 
 const FEATURES = z
   .object({ type: z.literal('FeatureCollection'), features: z.array(z.looseObject({})) })

@@ -1,5 +1,13 @@
 /** `alzy user`, `alzy token`, `alzy device`: what they ask of a running hub, and how they print the answer. */
-import type { DeviceRow, UserRow } from '../core/directory.ts'
+import type {
+  DeviceJson,
+  KeyedDeviceJson,
+  NewDeviceJson,
+  NewUserJson,
+  PairingJson,
+  TokenJson,
+  UserJson,
+} from '../protocol/http.ts'
 import { type ApiClient, ApiError } from './api.ts'
 import { qrCode } from './qrCode.ts'
 
@@ -16,21 +24,21 @@ const LOOPBACK = /^(localhost|127\..*|\[::1\])$/
 
 export async function addUser(
   email: string,
-  options: { name?: string | undefined; role?: string | undefined },
+  options: Pick<NewUserJson, 'name' | 'role'>,
   { api, json, stdout }: AccountsIo,
 ): Promise<void> {
   const { name, role } = options
-  const user = await api.request<UserRow>('POST', '/v1/users', {
+  const user = await api.request<UserJson>('POST', '/v1/users', {
     email,
     ...(name === undefined ? {} : { name }),
     ...(role === undefined ? {} : { role }),
-  })
+  } satisfies NewUserJson)
   if (json) stdout(JSON.stringify({ id: user.id, email: user.email, role: user.role }))
   else stdout(`user ${user.id}: ${user.email} (${user.role})`)
 }
 
 export async function printUsers({ api, json, stdout }: AccountsIo): Promise<void> {
-  const users = await api.listed<UserRow>('/v1/users', 'users')
+  const users = await api.listed<UserJson>('/v1/users', 'users')
   if (json) return stdout(JSON.stringify(users))
   table(
     ['id', 'email', 'name', 'role', 'active'],
@@ -51,32 +59,26 @@ export async function printToken(
   { api, json, stdout }: AccountsIo,
 ): Promise<void> {
   const user = await findUser(email, api)
-  const issued = await api.request<{ token: string; expiresAt: string }>(
-    'POST',
-    `/v1/users/${user.id}/tokens`,
-    {
-      ttlS,
-    },
-  )
+  const issued = await api.request<TokenJson>('POST', `/v1/users/${user.id}/tokens`, { ttlS })
   stdout(json ? JSON.stringify(issued) : issued.token)
 }
 
 export async function addDevice(
   email: string,
   name: string,
-  options: { platform?: string | undefined; color?: string | undefined; key?: boolean | undefined },
+  options: Pick<NewDeviceJson, 'platform' | 'color'> & { key?: boolean | undefined },
   io: AccountsIo,
 ): Promise<void> {
   const { api, json, stdout } = io
   const user = await findUser(email, api)
   const { platform, color, key: withKey = false } = options
-  const added = await api.request<Added>('POST', '/v1/devices', {
+  const added = await api.request<PairingJson | KeyedDeviceJson>('POST', '/v1/devices', {
     userId: user.id,
     name,
     withKey,
     ...(platform === undefined ? {} : { platform }),
     ...(color === undefined ? {} : { color }),
-  })
+  } satisfies NewDeviceJson)
   const { device } = added
   if (!json) stdout(`device ${device.id}: ${device.name} of ${email}`)
   if ('pairingToken' in added) return printPairing(added, io)
@@ -84,16 +86,7 @@ export async function addDevice(
   stdout(json ? JSON.stringify({ deviceId: device.id, deviceKey }) : `key (shown only now): ${deviceKey}`)
 }
 
-interface Pairing {
-  device: DeviceRow
-  pairingToken: string
-  pairingUrl: string
-  expiresAt: string
-}
-
-type Added = Pairing | { device: DeviceRow; deviceKey: string }
-
-function printPairing(pairing: Pairing, { json, isTerminal, stdout }: AccountsIo): void {
+function printPairing(pairing: PairingJson, { json, isTerminal, stdout }: AccountsIo): void {
   const { device, pairingUrl, pairingToken, expiresAt } = pairing
   if (json) return stdout(JSON.stringify({ deviceId: device.id, pairingUrl, pairingToken, expiresAt }))
   stdout('')
@@ -109,7 +102,7 @@ function printPairing(pairing: Pairing, { json, isTerminal, stdout }: AccountsIo
 
 export async function printDevices(email: string, { api, json, stdout }: AccountsIo): Promise<void> {
   const user = await findUser(email, api)
-  const devices = await api.listed<DeviceRow>(`/v1/devices?userId=${user.id}`, 'devices')
+  const devices = await api.listed<DeviceJson>(`/v1/devices?userId=${user.id}`, 'devices')
   if (json) return stdout(JSON.stringify(devices))
   table(
     ['id', 'name', 'platform', 'color', 'active', 'last seen'],
@@ -130,8 +123,8 @@ export async function revokeDevice(id: number, { api, json, stdout }: AccountsIo
   stdout(json ? JSON.stringify({ deviceId: id, revoked: true }) : `device ${id} is revoked; its points stay`)
 }
 
-async function findUser(email: string, api: ApiClient): Promise<UserRow> {
-  const users = await api.listed<UserRow>(`/v1/users?email=${encodeURIComponent(email)}`, 'users')
+async function findUser(email: string, api: ApiClient): Promise<UserJson> {
+  const users = await api.listed<UserJson>(`/v1/users?email=${encodeURIComponent(email)}`, 'users')
   const user = users[0]
   if (user === undefined)
     throw new ApiError(`there is no user ${email}; add one with: alzy user add ${email}`, 404)

@@ -2,6 +2,8 @@
  * The hub's HTTP API as the commands use it: one request, one answer, and every failure as one clear line.
  * What the answers mean is known by each command alone.
  */
+import type { ProblemJson } from '../protocol/http.ts'
+
 export type ApiClient = ReturnType<typeof createApiClient>
 
 /** The hub said no, or was not there (`status` null). The message is one line. */
@@ -92,9 +94,12 @@ export function createApiClient(baseUrl: string, token: string) {
   }
 }
 
+/** Whoever answers may be no hub at all. */
+type Unchecked<Shape> = Partial<Record<keyof Shape, unknown>>
+
 /** A problem document's detail where there is one (RFC 9457), else the status. */
 function refusal(response: Response, json: unknown): string {
-  const problem = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>
+  const problem = (typeof json === 'object' && json !== null ? json : {}) as Unchecked<ProblemJson>
   const said = [problem.detail, problem.title].find((part) => typeof part === 'string' && part !== '')
   const status = `${response.status} ${response.statusText}`.trim()
   return said === undefined ? `the hub answered ${status}` : `${said} (${status})`.replace(/\s+/g, ' ')

@@ -1,9 +1,8 @@
 /** `alzy demo`: the hub with a demo user, whose devices replay recorded tracks as if they happened now. */
-
 import { createTokens, readSecret } from '../access/tokens.ts'
 import { systemClock } from '../clock.ts'
-import type { UserRow } from '../core/directory.ts'
 import { createDemoFleet } from '../demo/fleet.ts'
+import type { NewUserJson, TokenJson, UserJson } from '../protocol/http.ts'
 import { localUrl } from '../sockets/tls.ts'
 import { type ApiClient, createApiClient } from './api.ts'
 import { openKeys } from './keys.ts'
@@ -24,7 +23,7 @@ export function demo(io: DemoIo): Promise<number> {
     const operator = await createTokens(secret, config.limits).issueOperator(systemClock.now())
     const api = createApiClient(url, operator.token)
     const user = await demoUser(api)
-    const { token } = await api.request<{ token: string }>('POST', `/v1/users/${user.id}/tokens`, {
+    const { token } = await api.request<TokenJson>('POST', `/v1/users/${user.id}/tokens`, {
       ttlS: Math.min(TOKEN_TTL_S, config.limits.tokenTtlSMax),
     })
     const keys = await openKeys(api, EMAIL)
@@ -51,7 +50,8 @@ function tell(io: DemoIo, url: string, devices: readonly string[], token: string
   io.stdout('')
 }
 
-async function demoUser(api: ApiClient): Promise<UserRow> {
-  const found = await api.listed<UserRow>(`/v1/users?email=${EMAIL}`, 'users')
-  return found[0] ?? api.request<UserRow>('POST', '/v1/users', { email: EMAIL, name: 'Demo' })
+async function demoUser(api: ApiClient): Promise<UserJson> {
+  const found = await api.listed<UserJson>(`/v1/users?email=${EMAIL}`, 'users')
+  const demo = { email: EMAIL, name: 'Demo' } satisfies NewUserJson
+  return found[0] ?? api.request<UserJson>('POST', '/v1/users', demo)
 }

@@ -1,6 +1,6 @@
 /** What a credential grants to the socket that showed it, and what takes it away again. Decides; closes nothing. */
+import type { UserJson } from '../protocol/http.ts'
 import type { UserRole } from '../protocol/messages.ts'
-import type { UserRow } from './directory.ts'
 
 /** Who a user is at an OpenID issuer. */
 export interface Provider {
@@ -37,7 +37,7 @@ export function renewed(held: ViewerGrant, fresh: ViewerGrant): ViewerGrant {
 }
 
 /** Whether what was granted outlives this state of its user (V6). */
-export function survives(grant: Grant, user: Pick<UserRow, 'role' | 'isActive' | 'providers'>): boolean {
+export function survives(grant: Grant, user: Pick<UserJson, 'role' | 'isActive' | 'providers'>): boolean {
   if (!user.isActive) return false
   if (grant.role === 'device' || grant.role === 'share') return true
   const isKnown = grant.via === undefined || user.providers[grant.via.issuer]?.sub === grant.via.sub

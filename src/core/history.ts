@@ -1,8 +1,8 @@
 /**
- * Sessions and points as they lie in the past, and what may be asked of whoever keeps them. Times are ISO 8601 where
- * they are shown and milliseconds where they are asked for; a place in time is opaque but for its order.
+ * What may be asked of whoever keeps the past: sessions are as the API shows them, points nearly so. Times are
+ * milliseconds where they are asked for; a place in time is opaque but for its order.
  */
-import type { POINT_SOURCES, SessionStatus } from '../protocol/messages.ts'
+import type { PointJson, SessionJson } from '../protocol/http.ts'
 
 /**
  * A device may name a session for points a little older than its start, such as the last known position. Older ones still
@@ -10,33 +10,9 @@ import type { POINT_SOURCES, SessionStatus } from '../protocol/messages.ts'
  */
 export const EARLY_MS = 3_600_000
 
-export interface SessionRow {
-  id: number
-  deviceId: number
-  userId: number
-  status: SessionStatus
-  /** Made by the hub for points that named no session. */
-  automatic: boolean
-  startedAt: string
-  endedAt: string | null
-  /** Along its points, on the sphere. */
-  distanceM: number
-  /** To its end, or while it is open to its newest point. */
-  durationS: number
-  pointCount: number
-}
-
-/** Degrees, metres, metres per second. */
-export interface TrackPoint {
+/** A point as answers show it, with its time as a number. */
+export interface TrackPoint extends Omit<PointJson, 'recordedAt'> {
   recordedMs: number
-  lat: number
-  lng: number
-  accuracy: number | null
-  speed: number | null
-  heading: number | null
-  altitude: number | null
-  source: (typeof POINT_SOURCES)[number]
-  sessionId: number
   /** Where it lies among the points of its device: what comes after it is after this. */
   place: Place
   /** It does not go on from the point before it: another session, or a gap in time. */
@@ -89,9 +65,9 @@ export type HasLeft = () => boolean
 export interface History {
   findDevice: (id: number) => Promise<PastDevice | null>
   /** `userId` null: whosever it is. Nothing is measured for anybody else. */
-  findSession: (id: number, userId: number | null) => Promise<SessionRow | null>
+  findSession: (id: number, userId: number | null) => Promise<SessionJson | null>
   /** Newest first. Once `hasLeft` is true no more of them are measured, and the rest is missing. */
-  listSessions: (wanted: SessionsWanted, hasLeft: HasLeft) => Promise<SessionRow[]>
+  listSessions: (wanted: SessionsWanted, hasLeft: HasLeft) => Promise<SessionJson[]>
   /**
    * In order of time, a page at a time. A page is read when it is asked for, and nothing is held open in the database
    * between two of them, so that whoever reads may take all the time there is. Once `hasLeft` is true it ends, however

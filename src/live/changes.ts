@@ -4,12 +4,13 @@
  */
 import type { Access } from '../access/access.ts'
 import type { Device } from '../core/device.ts'
-import type { DeviceRow, ShareRow, UserRow } from '../core/directory.ts'
+import type { ShareRow } from '../core/directory.ts'
 import type { Fleet } from '../core/fleet.ts'
 import type { Withdrawal } from '../core/grant.ts'
 import type { Ops } from '../ops/ops.ts'
 import { CLOSE, type Close } from '../protocol/closes.ts'
 import { encodeDeviceRecord, encodeGone } from '../protocol/encode.ts'
+import type { DeviceJson, UserJson } from '../protocol/http.ts'
 import type { Audience } from './audience.ts'
 import type { Roster } from './roster.ts'
 import type { Subscriptions } from './subscription.ts'
@@ -40,7 +41,7 @@ export function createChanges(options: ChangesOptions) {
   return { onDevice, onDeviceKey, onDeviceGone, onDeviceWithdrawn, onUser, onShareEnded }
 
   /** The device is new, or was renamed, recoloured or paired. */
-  function onDevice(row: DeviceRow): void {
+  function onDevice(row: DeviceJson): void {
     admission.noteChange(row.id)
     const device = fleet.get(row.id)
     if (device !== undefined) {
@@ -51,7 +52,7 @@ export function createChanges(options: ChangesOptions) {
   }
 
   /** Reads may be answered in another order than they were asked: what an older change has read must not be the last word. */
-  async function tell({ id, userId }: DeviceRow): Promise<void> {
+  async function tell({ id, userId }: DeviceJson): Promise<void> {
     changes += 1
     const own = changes
     reading.set(id, own)
@@ -65,7 +66,7 @@ export function createChanges(options: ChangesOptions) {
   }
 
   /** The key with this hash is the only one of the device from now on. */
-  function onDeviceKey(row: DeviceRow, keyHash: string): void {
+  function onDeviceKey(row: DeviceJson, keyHash: string): void {
     admission.noteChange(row.id)
     // A device that repeats its pairing may be connected with this very key.
     closeDevice(row.id, CLOSE.refused, (shown) => shown !== keyHash)
@@ -73,7 +74,7 @@ export function createChanges(options: ChangesOptions) {
   }
 
   /** The device was deleted or deactivated (D13). */
-  function onDeviceGone(row: Pick<DeviceRow, 'id' | 'userId'>): void {
+  function onDeviceGone(row: Pick<DeviceJson, 'id' | 'userId'>): void {
     admission.noteChange(row.id)
     roster.noteGone(row.id)
     const gone = encodeGone(row.id)
@@ -95,7 +96,7 @@ export function createChanges(options: ChangesOptions) {
   }
 
   /** The user may be deactivated, active again, or no admin any more. */
-  function onUser(user: UserRow): void {
+  function onUser(user: UserJson): void {
     rights.userChanged(user)
     admission.noteUserChange(user.id)
   }

@@ -2,15 +2,15 @@
 import { decode } from '@msgpack/msgpack'
 import { expect, test } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
-import type { DeviceRow } from '../../src/core/directory.ts'
 import { createFleet } from '../../src/core/fleet.ts'
 import { type ChangesOptions, createChanges } from '../../src/live/changes.ts'
 import { createRoster } from '../../src/live/roster.ts'
 import type { DeviceRecord } from '../../src/protocol/encode.ts'
+import type { DeviceJson } from '../../src/protocol/http.ts'
 
 const USER_ID = 1
 const PROFILE = { color: 'blue', platform: 'android' } as const
-const rowOf = (id: number, name: string) => ({ id, userId: USER_ID, name, ...PROFILE }) as DeviceRow
+const rowOf = (id: number, name: string) => ({ id, userId: USER_ID, name, ...PROFILE }) as DeviceJson
 const recordOf = (deviceId: number, name: string): DeviceRecord => ({
   deviceId,
   userId: USER_ID,

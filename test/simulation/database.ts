@@ -1,10 +1,11 @@
 /** The database as the parts of a hub ask it, answered from the tables over a line on which everything can go wrong. */
 import type { Identity } from '../../src/access/identity.ts'
 import type { Clock } from '../../src/clock.ts'
-import type { ShareRow, UserRow } from '../../src/core/directory.ts'
+import type { ShareRow } from '../../src/core/directory.ts'
 import type { Grant, ViewerGrant, Withdrawal } from '../../src/core/grant.ts'
 import type { Session } from '../../src/core/sessions.ts'
 import type { PointsStore } from '../../src/ingest/ingest.ts'
+import type { UserJson } from '../../src/protocol/http.ts'
 import { createGather } from '../../src/store/line/gather.ts'
 import { readLastPoints } from '../../src/store/points/lastPoints.ts'
 import { createWriter } from '../../src/store/points/writer.ts'
@@ -127,7 +128,7 @@ export function grantOf(tables: Tables, token: string): ViewerGrant | null {
 
 const SOMETIME = new Date(0).toISOString()
 
-function userOf({ users }: Tables, id: number): UserRow | null {
+function userOf({ users }: Tables, id: number): UserJson | null {
   const user = users.get(id)
   const rest = { name: '', email: '', providers: {}, createdAt: SOMETIME, lastLoginAt: null }
   return user === undefined ? null : { ...user, ...rest }

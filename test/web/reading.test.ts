@@ -1,6 +1,7 @@
 /** What the pages compute of what they are told: replays, lines, lists, figures. */
 import { expect, test } from 'vitest'
 import type { DeviceView } from '../../src/client/browser.ts'
+import type { SessionsJson } from '../../src/protocol/http.ts'
 import { CHARTS, createSamples } from '../../src/web/admin/figures.ts'
 import { meaningsIn, plain } from '../../src/web/admin/meanings.ts'
 import { tokenIn } from '../../src/web/hub/credential.ts'
@@ -9,7 +10,7 @@ import { graticuleOf } from '../../src/web/map/chart/graticule.ts'
 import { deviceWords } from '../../src/web/map/deviceWords.ts'
 import { orderedDevices } from '../../src/web/map/order.ts'
 import { createReplay } from '../../src/web/map/replay.ts'
-import { type SessionPage, withNewest } from '../../src/web/map/sessionList.ts'
+import { withNewest } from '../../src/web/map/sessionList.ts'
 import { waysOf } from '../../src/web/map/trail.ts'
 import { codeIn } from '../../src/web/track/pairing.ts'
 import { isWorthAPoint } from '../../src/web/track/thinning.ts'
@@ -84,8 +85,8 @@ test('sessions that are read again take the place of those that are listed, and 
     ({
       next,
       sessions: minutes.map(([minute, id]) => ({ id, startedAt: new Date(minute * 60_000).toISOString() })),
-    }) as unknown as SessionPage
-  const ids = ({ sessions }: SessionPage) => sessions.map(({ id }) => id)
+    }) as unknown as SessionsJson
+  const ids = ({ sessions }: SessionsJson) => sessions.map(({ id }) => id)
   const first = withNewest(null, page('a', [50, 5], [40, 4]))
   const held = { sessions: [...first.sessions, ...page(null, [30, 3]).sessions], next: 'b' }
   const again = withNewest(held, page('c', [60, 6], [50, 5]))

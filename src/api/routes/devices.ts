@@ -2,12 +2,20 @@
 import { z } from 'zod'
 import { createDeviceKey } from '../../access/deviceKey.ts'
 import { createPairingToken, pairingUrlOf } from '../../access/pairingToken.ts'
-import type { DeviceRow, Directory } from '../../core/directory.ts'
+import type { Directory } from '../../core/directory.ts'
 import type { Act } from '../../ops/audit.ts'
 import type { Counts } from '../../ops/metrics.ts'
-import { DEVICE_COLORS, DEVICE_PLATFORMS } from '../../protocol/messages.ts'
+import {
+  DEVICE,
+  DEVICE_CHANGE,
+  DEVICES,
+  type DeviceJson,
+  KEYED_DEVICE,
+  NEW_DEVICE,
+  PAIRING,
+} from '../../protocol/http.ts'
 import { ownDevice, ownerOf } from '../caller.ts'
-import { BY_ID, id, idText, moment, name, next, nextOf, PAGE } from '../fields.ts'
+import { BY_ID, idText, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
 import { type AnyRoute, route } from '../route.ts'
 
@@ -25,42 +33,11 @@ export interface DevicesOptions {
   limits: { pairingTtlMs: number; devicesPerUserMax: number }
   counts: Counts
   /** Sockets have to hear of it. */
-  onDevice: (device: DeviceRow) => void
+  onDevice: (device: DeviceJson) => void
   /** The key with this hash is the only one from now on. */
-  onDeviceKey: (device: DeviceRow, keyHash: string) => void
-  onDeviceGone: (device: DeviceRow) => void
+  onDeviceKey: (device: DeviceJson, keyHash: string) => void
+  onDeviceGone: (device: DeviceJson) => void
 }
-
-const platform = z.enum(DEVICE_PLATFORMS)
-const color = z.enum(DEVICE_COLORS)
-
-export const DEVICE = z.object({
-  id,
-  userId: id,
-  name: z.string(),
-  platform,
-  color,
-  isActive: z.boolean(),
-  pairedAt: moment.nullable(),
-  lastSeenAt: moment.nullable(),
-  createdAt: moment,
-})
-
-const KEYED = z.object({ device: DEVICE, deviceKey: z.string() })
-const PAIRING = z.object({
-  device: DEVICE,
-  pairingToken: z.string(),
-  pairingUrl: z.string(),
-  expiresAt: moment,
-})
-const CHANGE = z.strictObject({ name, color, isActive: z.boolean() }).partial()
-const NEW_DEVICE = z.strictObject({
-  name,
-  userId: id.optional(),
-  platform: platform.default('android'),
-  color: color.default('blue'),
-  withKey: z.boolean().default(false),
-})
 
 export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
   const { directory } = options
@@ -71,7 +48,7 @@ export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
       summary: 'Devices by id: own ones, or for admins those of any user',
       access: 'caller',
       query: z.strictObject({ userId: idText.optional(), ...PAGE }),
-      answers: { 200: z.object({ devices: z.array(DEVICE), next }) },
+      answers: { 200: DEVICES },
       handle: async ({ caller, query: { userId, after, limit } }) => {
         const devices = await directory.listDevices(ownerOf(caller, userId), after, limit)
         return { status: 200, json: { devices, next: nextOf(devices, limit) } }
@@ -84,7 +61,7 @@ export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
         'A new device with a pairing token, or `withKey` with its key at once; either is shown only now',
       access: 'caller',
       body: NEW_DEVICE,
-      answers: { 201: z.union([PAIRING, KEYED]) },
+      answers: { 201: z.union([PAIRING, KEYED_DEVICE]) },
       problems: [404, 409],
       handle: async ({ caller, body: { userId, withKey, ...given }, request }) => {
         const owner = ownerOf(caller, userId)
@@ -120,7 +97,7 @@ export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
       summary: 'Renames, recolours, deactivates or activates a device',
       access: 'caller',
       parameters: BY_ID,
-      body: CHANGE,
+      body: DEVICE_CHANGE,
       answers: { 200: DEVICE },
       handle: async ({ caller, parameters, body }) => {
         await ownDevice(directory, caller, parameters.id)
@@ -151,7 +128,7 @@ export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
       summary: 'A new key, shown only now; the old one ends, and so does the socket that used it',
       access: 'caller',
       parameters: BY_ID,
-      answers: { 201: KEYED },
+      answers: { 201: KEYED_DEVICE },
       problems: [409],
       handle: async ({ caller, parameters }) => {
         await ownDevice(directory, caller, parameters.id)

@@ -1,14 +1,10 @@
 /** What went wrong with devices lately, for admins. */
-import { z } from 'zod'
-import type { LastError } from '../../ops/lastErrors.ts'
-import { id, moment } from '../fields.ts'
+import { LAST_ERRORS, type LastErrorJson } from '../../protocol/http.ts'
 import { type AnyRoute, route } from '../route.ts'
 
 export interface ErrorsOptions {
-  lastErrors: () => LastError[]
+  lastErrors: () => LastErrorJson[]
 }
-
-const LAST_ERROR = z.object({ deviceId: id, at: moment, message: z.string() })
 
 export function errorRoutes({ lastErrors }: ErrorsOptions): AnyRoute[] {
   return [
@@ -17,7 +13,7 @@ export function errorRoutes({ lastErrors }: ErrorsOptions): AnyRoute[] {
       path: '/v1/errors',
       summary: 'The last error of each device since this hub started, newest first',
       access: 'admin',
-      answers: { 200: z.object({ errors: z.array(LAST_ERROR) }) },
+      answers: { 200: LAST_ERRORS },
       handle: async () => ({ status: 200, json: { errors: lastErrors() } }),
     }),
   ]

@@ -6,11 +6,10 @@ import { z } from 'zod'
 import { blockOf } from '../../access/addresses.ts'
 import { createDeviceKey, createDeviceSecret, DEVICE_SECRET } from '../../access/deviceKey.ts'
 import { redeemedHashOf, tokenHashOf } from '../../access/pairingToken.ts'
-import type { DeviceRow, Directory, Redemption } from '../../core/directory.ts'
+import type { Directory, Redemption } from '../../core/directory.ts'
 import { createTries } from '../../core/tries.ts'
 import type { Counts } from '../../ops/metrics.ts'
-import { DEVICE_PLATFORMS } from '../../protocol/messages.ts'
-import { id, name } from '../fields.ts'
+import { type DeviceJson, name, PAIRED, platform } from '../../protocol/http.ts'
 import { Problem } from '../message.ts'
 import { type AnyRoute, route } from '../route.ts'
 
@@ -25,7 +24,7 @@ export interface PairingOptions {
   }
   counts: Counts
   /** The key with this hash is the only one from now on. */
-  onDeviceKey: (device: DeviceRow, keyHash: string) => void
+  onDeviceKey: (device: DeviceJson, keyHash: string) => void
   onRefused: (address: string) => void
   now: () => number
 }
@@ -38,7 +37,7 @@ const NO_DEVICE = 0
 const SHOWN = z.strictObject({
   pairingToken: z.string().min(1).max(TOKEN_CHARS_MAX),
   secret: z.string().regex(DEVICE_SECRET, 'must be 256 random bits as 43 characters of base64url').optional(),
-  platform: z.enum(DEVICE_PLATFORMS).optional(),
+  platform: platform.optional(),
   name: name.optional(),
 })
 
@@ -59,7 +58,7 @@ export function pairingRoutes(options: PairingOptions): AnyRoute[] {
         'Redeems a pairing token; with its own `secret` a device may repeat it until the token expires',
       access: 'public',
       body: SHOWN,
-      answers: { 200: z.object({ deviceId: id, deviceKey: z.string() }) },
+      answers: { 200: PAIRED },
       handle: async ({ body, request }) => {
         takeTry(request.address)
         const json = await redeem(body, request.address)

@@ -1,9 +1,10 @@
 /** The points of a device: by time, by place, thinned out, as a list in pages or as a file. */
 import { z } from 'zod'
 import type { Box, History } from '../../core/history.ts'
+import { POINTS } from '../../protocol/http.ts'
 import { listAsJson } from '../../tracks/write/json.ts'
-import { BY_ID, FORWARDS, isForwards, next, SPAN } from '../fields.ts'
-import { ALL, format, formatOf, inEachFormat, POINT, pastDevice, simplify, trackAnswer } from '../past.ts'
+import { BY_ID, FORWARDS, isForwards, SPAN } from '../fields.ts'
+import { ALL, format, formatOf, inEachFormat, pastDevice, simplify, trackAnswer } from '../past.ts'
 import { type AnyRoute, route } from '../route.ts'
 
 export interface PointsOptions {
@@ -52,7 +53,7 @@ export function pointRoutes({ history }: PointsOptions): AnyRoute[] {
       access: 'caller',
       parameters: BY_ID,
       query: WANTED,
-      answers: { 200: inEachFormat(z.object({ points: z.array(POINT), next })) },
+      answers: { 200: inEachFormat(POINTS) },
       problems: [406],
       handle: async ({ caller, parameters, query, request }) => {
         const name = formatOf(query.format, request.accept)

@@ -1,21 +1,12 @@
 /** Sessions with their figures, and the track of each. */
 import { z } from 'zod'
-import { EARLY_MS, type History, type SessionRow } from '../../core/history.ts'
+import { EARLY_MS, type History } from '../../core/history.ts'
+import { SESSION, SESSIONS, type SessionJson, TRACK } from '../../protocol/http.ts'
 import { trackAsJson } from '../../tracks/write/json.ts'
 import type { Caller } from '../caller.ts'
-import { BY_ID, FORWARDS, isForwards, next, SPAN } from '../fields.ts'
+import { BY_ID, FORWARDS, isForwards, SPAN } from '../fields.ts'
 import { Problem } from '../message.ts'
-import {
-  ALL,
-  format,
-  formatOf,
-  inEachFormat,
-  POINT,
-  pastDevice,
-  SESSION,
-  simplify,
-  trackAnswer,
-} from '../past.ts'
+import { ALL, format, formatOf, inEachFormat, pastDevice, simplify, trackAnswer } from '../past.ts'
 import { type AnyRoute, route } from '../route.ts'
 
 export interface SessionsOptions {
@@ -52,7 +43,7 @@ export function sessionRoutes({ history }: SessionsOptions): AnyRoute[] {
       access: 'caller',
       parameters: BY_ID,
       query: SESSIONS_WANTED,
-      answers: { 200: z.object({ sessions: z.array(SESSION), next }) },
+      answers: { 200: SESSIONS },
       handle: async ({ caller, parameters, query: { from, to, after, limit }, request }) => {
         const device = await pastDevice(history, caller, parameters.id)
         const wanted = {
@@ -86,7 +77,7 @@ export function sessionRoutes({ history }: SessionsOptions): AnyRoute[] {
       access: 'caller',
       parameters: BY_ID,
       query: z.strictObject({ format: format.optional(), simplify: simplify.optional() }),
-      answers: { 200: inEachFormat(z.object({ session: SESSION, points: z.array(POINT) })) },
+      answers: { 200: inEachFormat(TRACK) },
       problems: [406],
       handle: async ({ caller, parameters, query, request }) => {
         const name = formatOf(query.format, request.accept)
@@ -108,7 +99,7 @@ export function sessionRoutes({ history }: SessionsOptions): AnyRoute[] {
     }),
   ]
 
-  async function ownSession({ user, isAdmin }: Caller, sessionId: number): Promise<SessionRow> {
+  async function ownSession({ user, isAdmin }: Caller, sessionId: number): Promise<SessionJson> {
     const session = await history.findSession(sessionId, isAdmin ? null : user.id)
     if (session === null) throw new Problem(404, 'there is no such session')
     return session
@@ -116,6 +107,6 @@ export function sessionRoutes({ history }: SessionsOptions): AnyRoute[] {
 }
 
 /** Sessions are listed by their start, which no two of a device share. */
-function placeOfNext(sessions: readonly SessionRow[], limit: number): string | null {
+function placeOfNext(sessions: readonly SessionJson[], limit: number): string | null {
   return sessions.length === limit ? String(Date.parse(sessions.at(-1)!.startedAt)) : null
 }

@@ -1,18 +1,10 @@
 /** What a page has to know of this hub before anyone has signed in. */
-import { z } from 'zod'
+import { CONFIG, type ConfigJson } from '../../protocol/http.ts'
 import { type AnyRoute, route } from '../route.ts'
 
 export interface SetupOptions {
-  setup: {
-    mapStyle: string | null
-    oidc: { issuer: string; clientId: string } | null
-  }
+  setup: ConfigJson
 }
-
-const SETUP = z.object({
-  mapStyle: z.url().nullable(),
-  oidc: z.object({ issuer: z.url(), clientId: z.string() }).nullable(),
-})
 
 export function setupRoutes({ setup }: SetupOptions): AnyRoute[] {
   return [
@@ -21,7 +13,7 @@ export function setupRoutes({ setup }: SetupOptions): AnyRoute[] {
       path: '/v1/config',
       summary: 'The map style of this hub, and where its users sign in',
       access: 'public',
-      answers: { 200: SETUP },
+      answers: { 200: CONFIG },
       handle: async () => ({ status: 200, json: setup }),
     }),
   ]

@@ -3,8 +3,9 @@ import { z } from 'zod'
 import type { Tokens } from '../../access/tokens.ts'
 import type { Directory, ShareRow } from '../../core/directory.ts'
 import type { Counts } from '../../ops/metrics.ts'
+import { id, MADE_SHARE, SHARES, type ShareJson } from '../../protocol/http.ts'
 import { type Caller, ownerOf } from '../caller.ts'
-import { BY_ID, id, moment, momentText, next, nextOf, PAGE } from '../fields.ts'
+import { BY_ID, momentText, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
 import { type AnyRoute, route } from '../route.ts'
 
@@ -18,14 +19,6 @@ export interface SharesOptions {
   onShareEnded: (share: ShareRow) => void
   now: () => number
 }
-
-const SHARE = z.object({
-  id,
-  deviceIds: z.array(id),
-  expiresAt: moment,
-  createdAt: moment,
-  endedAt: moment.nullable(),
-})
 
 export function shareRoutes(options: SharesOptions): AnyRoute[] {
   const { directory, tokens, now } = options
@@ -41,7 +34,7 @@ export function shareRoutes(options: SharesOptions): AnyRoute[] {
       summary: 'Own shares by id, ended ones too, without their tokens',
       access: 'caller',
       query: z.strictObject(PAGE),
-      answers: { 200: z.object({ shares: z.array(SHARE), next }) },
+      answers: { 200: SHARES },
       handle: async ({ caller, query: { after, limit } }) => {
         const shares = await directory.listShares(ownerOf(caller, undefined), after, limit)
         return { status: 200, json: { shares: shares.map(shown), next: nextOf(shares, limit) } }
@@ -53,7 +46,7 @@ export function shareRoutes(options: SharesOptions): AnyRoute[] {
       summary: 'Shares devices of one user until then; the token and its link are shown only now',
       access: 'caller',
       body: z.strictObject({ deviceIds, expiresAt: momentText }),
-      answers: { 201: z.object({ share: SHARE, token: z.string(), url: z.string() }) },
+      answers: { 201: MADE_SHARE },
       problems: [404, 409],
       handle: async ({ caller, body, request }) => {
         const nowMs = now()
@@ -117,6 +110,6 @@ export function shareRoutes(options: SharesOptions): AnyRoute[] {
   }
 }
 
-function shown({ id, deviceIds, expiresAt, createdAt, endedAt }: ShareRow) {
+function shown({ id, deviceIds, expiresAt, createdAt, endedAt }: ShareRow): ShareJson {
   return { id, deviceIds, expiresAt, createdAt, endedAt }
 }

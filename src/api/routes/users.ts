@@ -1,9 +1,19 @@
 /** Users: oneself, and for admins everyone, and their tokens. */
 import { z } from 'zod'
 import type { Tokens } from '../../access/tokens.ts'
-import type { Directory, UserRow } from '../../core/directory.ts'
+import type { Directory } from '../../core/directory.ts'
 import type { Act } from '../../ops/audit.ts'
-import { BY_ID, email, id, moment, name, next, nextOf, PAGE } from '../fields.ts'
+import {
+  NEW_USER,
+  name,
+  TOKEN,
+  USER,
+  USER_CHANGE,
+  USERS,
+  type UserChangeJson,
+  type UserJson,
+} from '../../protocol/http.ts'
+import { BY_ID, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
 import { type AnyRoute, route } from '../route.ts'
 
@@ -12,39 +22,11 @@ export interface UsersOptions {
   tokens: Pick<Tokens, 'issue'>
   tokenTtlSMax: number
   /** Sockets have to hear of it. */
-  onUser: (user: UserRow) => void
+  onUser: (user: UserJson) => void
   now: () => number
 }
 
 const TOKEN_TTL_S = 3_600
-const ISSUERS_MAX = 16
-
-/** The database keeps no NUL and no half of a surrogate pair in JSON, and an address has neither. */
-const ADDRESS = /^[^\s\p{Cc}\p{Cs}]+$/u
-
-const role = z.enum(['user', 'admin'])
-
-/** Who the user is at OpenID issuers; what the database holds of it, see sql/0004_user_providers.sql. */
-const providers = z
-  .record(
-    z.url('must be the address of an issuer').regex(ADDRESS, 'must be the address of an issuer').max(255),
-    z.strictObject({ sub: z.string().regex(/^[\x20-\x7e]{1,255}$/, 'must be 1 to 255 ASCII characters') }),
-  )
-  .refine((all) => Object.keys(all).length <= ISSUERS_MAX, `must be ${ISSUERS_MAX} issuers at most`)
-
-export const USER = z.object({
-  id,
-  name: z.string(),
-  email: z.string(),
-  role,
-  isActive: z.boolean(),
-  providers,
-  createdAt: moment,
-  lastLoginAt: moment.nullable(),
-})
-
-const NEW_USER = z.strictObject({ email, name: name.optional(), role: role.default('user') })
-const CHANGE = z.strictObject({ name, role, isActive: z.boolean(), providers }).partial()
 
 export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: UsersOptions): AnyRoute[] {
   return [
@@ -62,7 +44,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
       summary: 'Users by id; with `email` the one of that address',
       access: 'admin',
       query: z.strictObject({ email: name.optional(), ...PAGE }),
-      answers: { 200: z.object({ users: z.array(USER), next }) },
+      answers: { 200: USERS },
       handle: async ({ query: { email, after, limit } }) => {
         const users = await directory.listUsers(email ?? null, after, limit)
         return { status: 200, json: { users, next: nextOf(users, limit) } }
@@ -88,7 +70,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
       summary: 'Renames a user, or says what they may do and who they are at OpenID issuers (all of them)',
       access: 'admin',
       parameters: BY_ID,
-      body: CHANGE,
+      body: USER_CHANGE,
       answers: { 200: USER },
       problems: [409],
       handle: async ({ caller, parameters, body }) => {
@@ -111,7 +93,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
       body: z
         .strictObject({ ttlS: z.int().min(1).max(tokenTtlSMax).default(TOKEN_TTL_S) })
         .default({ ttlS: TOKEN_TTL_S }),
-      answers: { 201: z.object({ token: z.string(), expiresAt: moment }) },
+      answers: { 201: TOKEN },
       handle: async ({ parameters, body }) => {
         const user = await directory.findUser(parameters.id)
         if (!user?.isActive) throw new Problem(404, 'there is no such user')
@@ -123,7 +105,7 @@ export function userRoutes({ directory, tokens, tokenTtlSMax, onUser, now }: Use
   ]
 }
 
-function actsOf(userId: number, { role, isActive, providers }: z.infer<typeof CHANGE>): Act[] {
+function actsOf(userId: number, { role, isActive, providers }: UserChangeJson): Act[] {
   const acts: Act[] = []
   if (role !== undefined) acts.push([role === 'admin' ? 'user.promoted' : 'user.demoted', { userId }])
   if (isActive !== undefined) acts.push([isActive ? 'user.activated' : 'user.deactivated', { userId }])

@@ -2,8 +2,8 @@
  * Sessions of the past with their figures. Those of an ended session are computed once and kept in session_figures; a
  * row there holds only while nothing has changed that it was computed from, and nobody has to tell it.
  */
-import type { HasLeft, History, PastDevice, Place, SessionRow, SessionsWanted } from '../../core/history.ts'
-import type { SessionStatus } from '../../protocol/messages.ts'
+import type { HasLeft, History, PastDevice, Place, SessionsWanted } from '../../core/history.ts'
+import type { SessionJson } from '../../protocol/http.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
 import type { Run } from '../line/run.ts'
 import { measure } from './figures.ts'
@@ -43,7 +43,7 @@ async function findSession(
   id: number,
   userId: number | null,
   limits: HistoryLimits,
-): Promise<SessionRow | null> {
+): Promise<SessionJson | null> {
   const rows = await run(`${SESSION} where s.id = $1::int and ($2::int is null or s.user_id = $2::int)`, [
     id,
     userId,
@@ -56,7 +56,7 @@ async function listSessions(
   wanted: SessionsWanted,
   limits: HistoryLimits,
   hasLeft: HasLeft,
-): Promise<SessionRow[]> {
+): Promise<SessionJson[]> {
   const { deviceId, fromMs, toMs, beforeMs, countMax } = wanted
   const rows = await run(
     `${SESSION}
@@ -67,7 +67,7 @@ async function listSessions(
      order by s.started_at desc limit $5::int`,
     [deviceId, beforeMs, toMs, fromMs, countMax],
   )
-  const sessions: SessionRow[] = []
+  const sessions: SessionJson[] = []
   // One after the other: the writer of the embedded database gets its turn between them.
   for (const row of rows) {
     if (hasLeft()) break
@@ -80,7 +80,7 @@ async function sessionRow(
   run: Run,
   row: Record<string, unknown>,
   limits: HistoryLimits,
-): Promise<SessionRow> {
+): Promise<SessionJson> {
   const startedAt = row.started_at as Date
   const endedAt = row.ended_at as Date | null
   const span = {
@@ -104,7 +104,7 @@ async function sessionRow(
     id: span.sessionId,
     deviceId: span.deviceId,
     userId: row.user_id as number,
-    status: row.status as SessionStatus,
+    status: row.status as SessionJson['status'],
     automatic: row.automatic as boolean,
     startedAt: iso(startedAt),
     endedAt: isoOrNull(endedAt),

@@ -2,10 +2,8 @@
  * Reads the points of a device in order of time, in pages. Each page is one statement that looks at a bounded number
  * of rows, whatever is asked for and however many points the device has.
  */
-
 import { codeOf } from '../../core/blame.ts'
 import type { Box, HasLeft, Place, PointsWanted, TrackPoint } from '../../core/history.ts'
-import type { POINT_SOURCES } from '../../protocol/messages.ts'
 import type { Parameter, Result, Run } from '../line/run.ts'
 
 export interface TrackLimits {
@@ -227,7 +225,7 @@ function trackPoint(row: Record<string, unknown>): TrackPoint {
     speed: row.speed as number | null,
     heading: row.heading as number | null,
     altitude: row.altitude as number | null,
-    source: row.source as (typeof POINT_SOURCES)[number],
+    source: row.source as TrackPoint['source'],
     sessionId: row.session_id as number,
     place: row.place as number,
     isApart: row.is_apart as boolean,

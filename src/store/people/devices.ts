@@ -1,6 +1,6 @@
 /** What the API reads and writes of devices. */
-import type { DeviceChange, DeviceRow, NewDevice, Pairing, Redemption } from '../../core/directory.ts'
-import type { DeviceColor, DevicePlatform } from '../../protocol/messages.ts'
+import type { NewDevice, Redemption } from '../../core/directory.ts'
+import type { DeviceChangeJson, DeviceJson, PairingJson } from '../../protocol/http.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
 import type { Run } from '../line/run.ts'
 
@@ -12,7 +12,7 @@ export async function listDevices(
   userId: number | null,
   after: number,
   countMax: number,
-): Promise<DeviceRow[]> {
+): Promise<DeviceJson[]> {
   const rows = await run(
     `select ${ROW} from devices
      where deleted_at is null and id > $1::int and ($2::int is null or user_id = $2::int)
@@ -22,7 +22,7 @@ export async function listDevices(
   return rows.map(deviceRow)
 }
 
-export async function findDevice(run: Run, id: number): Promise<DeviceRow | null> {
+export async function findDevice(run: Run, id: number): Promise<DeviceJson | null> {
   const rows = await run(`select ${ROW} from devices where id = $1::int and deleted_at is null`, [id])
   return rows[0] ? deviceRow(rows[0]) : null
 }
@@ -32,7 +32,7 @@ export async function insertDevice(
   run: Run,
   device: NewDevice,
   countMax: number,
-): Promise<DeviceRow | null | 'full'> {
+): Promise<DeviceJson | null | 'full'> {
   const rows = await run(
     `with owner as materialized (
        select id, count_devices(id) as devices from users where id = $1::int and is_active
@@ -55,7 +55,7 @@ const MAY_BE_PAIRED = `deleted_at is null and is_active
  * Gives the device a new key, of which only the hash is kept; null when the device or its user is gone or deactivated. A
  * pairing token ends with it: repeating what a device sent before must not bring back its old key.
  */
-export async function writeDeviceKey(run: Run, id: number, keyHash: string): Promise<DeviceRow | null> {
+export async function writeDeviceKey(run: Run, id: number, keyHash: string): Promise<DeviceJson | null> {
   const rows = await run(
     `update devices set device_key_hash = $2, paired_at = now(), updated_at = now(),
             pairing_token_hash = null, pairing_expires_at = null
@@ -74,7 +74,7 @@ export async function writePairing(
   id: number,
   tokenHash: string,
   ttlMs: number,
-): Promise<Pairing | null> {
+): Promise<Pick<PairingJson, 'device' | 'expiresAt'> | null> {
   const rows = await run(
     `update devices set pairing_token_hash = $2, updated_at = now(),
             pairing_expires_at = now() + $3::float8 * interval '1 millisecond'
@@ -95,7 +95,7 @@ export async function findPaired(run: Run, tokenHashes: readonly [string, string
  * Gives the device the key, once: of all that try, one finds the token open, and leaves in its place a hash that only
  * it can name. Whoever can name that one is told the same again, and changes nothing. null: refused.
  */
-export async function redeemPairing(run: Run, redemption: Redemption): Promise<DeviceRow | null> {
+export async function redeemPairing(run: Run, redemption: Redemption): Promise<DeviceJson | null> {
   const { deviceId, openHash, redeemedHash, keyHash, name, platform } = redemption
   const first = (then: string, column: string) =>
     `${column} = case when pairing_token_hash = $2 then ${then} else ${column} end`
@@ -111,7 +111,11 @@ export async function redeemPairing(run: Run, redemption: Redemption): Promise<D
   return rows[0] ? deviceRow(rows[0]) : null
 }
 
-export async function updateDevice(run: Run, id: number, change: DeviceChange): Promise<DeviceRow | null> {
+export async function updateDevice(
+  run: Run,
+  id: number,
+  change: DeviceChangeJson,
+): Promise<DeviceJson | null> {
   const rows = await run(
     `update devices set name = coalesce($2, name), color = coalesce($3::device_color, color),
             is_active = coalesce($4::boolean, is_active), updated_at = now()
@@ -132,13 +136,13 @@ export async function deleteDevice(run: Run, id: number): Promise<boolean> {
   return result.count === 1
 }
 
-function deviceRow(row: Record<string, unknown>): DeviceRow {
+function deviceRow(row: Record<string, unknown>): DeviceJson {
   return {
     id: row.id as number,
     userId: row.user_id as number,
     name: row.name as string,
-    platform: row.platform as DevicePlatform,
-    color: row.color as DeviceColor,
+    platform: row.platform as DeviceJson['platform'],
+    color: row.color as DeviceJson['color'],
     isActive: row.is_active as boolean,
     pairedAt: isoOrNull(row.paired_at),
     lastSeenAt: isoOrNull(row.last_seen_at),

@@ -1,8 +1,7 @@
 /** What the hub reads and writes of users. */
-
 import { codeOf } from '../../core/blame.ts'
-import type { NewUser, Providers, UserChange, UserRow } from '../../core/directory.ts'
-import type { UserRole } from '../../protocol/messages.ts'
+import type { NewUser } from '../../core/directory.ts'
+import type { UserChangeJson, UserJson } from '../../protocol/http.ts'
 import { column } from '../line/arrays.ts'
 import { iso, isoOrNull } from '../line/moments.ts'
 import type { Run } from '../line/run.ts'
@@ -10,7 +9,7 @@ import type { Run } from '../line/run.ts'
 const ROW = `id, name, email, role, is_active, providers, created_at, last_login_at`
 const TAKEN = '23505'
 
-export async function findUser(run: Run, id: number): Promise<UserRow | null> {
+export async function findUser(run: Run, id: number): Promise<UserJson | null> {
   const rows = await run(`select ${ROW} from users where id = $1::int`, [id])
   return rows[0] ? userRow(rows[0]) : null
 }
@@ -21,7 +20,7 @@ export async function listUsers(
   email: string | null,
   after: number,
   countMax: number,
-): Promise<UserRow[]> {
+): Promise<UserJson[]> {
   const rows = await run(
     `select ${ROW} from users where id > $1::int and ($2::varchar is null or lower(email) = lower($2::varchar))
      order by id limit $3::int`,
@@ -31,7 +30,7 @@ export async function listUsers(
 }
 
 /** null when the address is taken. */
-export async function insertUser(run: Run, user: NewUser): Promise<UserRow | null> {
+export async function insertUser(run: Run, user: NewUser): Promise<UserJson | null> {
   const rows = await run(
     `insert into users (name, email, role) values ($1, $2, $3::user_role)
      on conflict do nothing returning ${ROW}`,
@@ -44,8 +43,8 @@ export async function insertUser(run: Run, user: NewUser): Promise<UserRow | nul
 export async function updateUser(
   run: Run,
   id: number,
-  change: UserChange,
-): Promise<UserRow | null | 'taken'> {
+  change: UserChangeJson,
+): Promise<UserJson | null | 'taken'> {
   const providers = change.providers === undefined ? null : JSON.stringify(change.providers)
   try {
     const rows = await run(
@@ -63,7 +62,7 @@ export async function updateUser(
 }
 
 /** Who is known under that subject of an OpenID issuer. */
-export async function findUserAt(run: Run, issuer: string, sub: string): Promise<UserRow | null> {
+export async function findUserAt(run: Run, issuer: string, sub: string): Promise<UserJson | null> {
   const rows = await run(
     `select ${ROW} from users
      where id = (select user_id from user_providers where issuer = $1 and subject = $2)`,
@@ -81,7 +80,7 @@ export async function linkUser(
   email: string,
   issuer: string,
   sub: string,
-): Promise<UserRow | null> {
+): Promise<UserJson | null> {
   try {
     const rows = await run(
       `update users set updated_at = now(),
@@ -108,14 +107,14 @@ export async function writeLastLogin(run: Run, logins: ReadonlyMap<number, numbe
   )
 }
 
-function userRow(row: Record<string, unknown>): UserRow {
+function userRow(row: Record<string, unknown>): UserJson {
   return {
     id: row.id as number,
     name: row.name as string,
     email: row.email as string,
-    role: row.role as UserRole,
+    role: row.role as UserJson['role'],
     isActive: row.is_active as boolean,
-    providers: row.providers as Providers,
+    providers: row.providers as UserJson['providers'],
     createdAt: iso(row.created_at),
     lastLoginAt: isoOrNull(row.last_login_at),
   }

@@ -1,10 +1,11 @@
 /** Points as JSON, a page at a time, in the shape that the API promises. */
 import type { Place, TrackPoint } from '../../core/history.ts'
+import type { PointJson, SessionJson } from '../../protocol/http.ts'
 
 type Pages = AsyncIterable<readonly TrackPoint[]>
 
 /** A point as answers show it. */
-export function shownPoint(point: TrackPoint) {
+export function shownPoint(point: TrackPoint): PointJson {
   return {
     recordedAt: new Date(point.recordedMs).toISOString(),
     lat: point.lat,
@@ -19,7 +20,7 @@ export function shownPoint(point: TrackPoint) {
 }
 
 /** `{"session": …, "points": […]}` */
-export async function* trackAsJson(session: unknown, pages: Pages): AsyncGenerator<string> {
+export async function* trackAsJson(session: SessionJson, pages: Pages): AsyncGenerator<string> {
   yield `{"session":${JSON.stringify(session)},"points":[`
   yield* pointsAsJson(pages)
   yield ']}'

@@ -1,8 +1,8 @@
 /** The page of the admins: how the hub does, who uses it, what went wrong. */
 import { useEffect, useMemo } from 'preact/hooks'
+import type { ConfigJson } from '../../protocol/http.ts'
 import type { Credential } from '../hub/credential.ts'
 import { LinkState } from '../hub/LinkState.tsx'
-import type { Setup } from '../hub/shapes.ts'
 import { Brand, Icon } from '../look/Icon.tsx'
 import { ThemeButton } from '../look/ThemeButton.tsx'
 import type { Theme } from '../look/theme.ts'
@@ -27,7 +27,7 @@ export function AdminPage({
   theme,
 }: {
   credential: Credential
-  setup: Setup
+  setup: ConfigJson
   theme: Theme
 }) {
   const office = useMemo(() => openOffice({ credential, setup }), [credential, setup])

@@ -1,6 +1,6 @@
 /** Users: added, made admins or not, let in or not, and given a link to the map. */
 import { useState } from 'preact/hooks'
-import type { User } from '../hub/shapes.ts'
+import type { NewUserJson, TokenJson, UserChangeJson, UserJson } from '../../protocol/http.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { CopyButton } from '../look/CopyButton.tsx'
 import { Dialog } from '../look/Dialog.tsx'
@@ -11,16 +11,16 @@ import { Scroller } from './Scroller.tsx'
 const LINK_TTL_S = 7 * 24 * 3_600
 
 export function Users({ office }: { office: Office }) {
-  const [link, setLink] = useState<{ user: User; url: string } | null>(null)
+  const [link, setLink] = useState<{ user: UserJson; url: string } | null>(null)
   const { isBusy, problem, ask } = useAsk()
-  const change = (user: User, fields: Partial<Pick<User, 'role' | 'isActive'>>) =>
+  const change = (user: UserJson, fields: UserChangeJson) =>
     ask(async () => {
       await office.api.send('PATCH', `/v1/users/${user.id}`, fields)
       await office.readUsers()
     })
-  const give = (user: User) =>
+  const give = (user: UserJson) =>
     ask(async () => {
-      const { token } = await office.api.send<{ token: string }>('POST', `/v1/users/${user.id}/tokens`, {
+      const { token } = await office.api.send<TokenJson>('POST', `/v1/users/${user.id}/tokens`, {
         ttlS: LINK_TTL_S,
       })
       setLink({ user, url: `${location.origin}/#token=${token}` })
@@ -115,7 +115,7 @@ function NewUser({ office }: { office: Office }) {
       onSubmit={(event) => {
         event.preventDefault()
         ask(async () => {
-          await office.api.send('POST', '/v1/users', { email: email.trim() })
+          await office.api.send('POST', '/v1/users', { email: email.trim() } satisfies NewUserJson)
           setEmail('')
           await office.readUsers()
         })

@@ -1,10 +1,10 @@
 /** What an admin looks at: the hub's figures as they come, everyone's devices, users, and what went wrong. */
 import { signal } from '@preact/signals'
 import { type ConnectionState, createStatsClient, type Stats } from '../../client/browser.ts'
+import type { ConfigJson, LastErrorJson, LastErrorsJson, UserJson } from '../../protocol/http.ts'
 import { createApi } from '../hub/api.ts'
 import type { Credential } from '../hub/credential.ts'
 import { freshTokenOf, SIGN_IN_EXPIRED } from '../hub/openid.ts'
-import type { LastError, Setup, User } from '../hub/shapes.ts'
 import { openWatch } from '../map/watch.ts'
 import { createSamples } from './figures.ts'
 import { meaningsIn } from './meanings.ts'
@@ -15,7 +15,7 @@ const ERRORS_EVERY_MS = 5_000
 const EXPIRED = 4451
 const CLIENT_NAME = 'alzy admin'
 
-export function openOffice({ credential, setup }: { credential: Credential; setup: Setup }) {
+export function openOffice({ credential, setup }: { credential: Credential; setup: ConfigJson }) {
   const api = createApi({
     token: () => credential.token.peek(),
     onRefused: credential.refused,
@@ -26,8 +26,8 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
   const connection = signal<ConnectionState>({ name: 'connecting' })
   const stats = signal<Stats | null>(null)
   const meanings = signal<ReadonlyMap<string, string>>(new Map())
-  const users = signal<readonly User[]>([])
-  const errors = signal<ReadonlyMap<number, LastError>>(new Map())
+  const users = signal<readonly UserJson[]>([])
+  const errors = signal<ReadonlyMap<number, LastErrorJson>>(new Map())
   const samples = createSamples()
   const watch = openWatch({ token, subscription: { userIds: [] }, onRefused: refuse })
   const client = createStatsClient({
@@ -76,12 +76,12 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
   }
 
   async function readErrors(): Promise<void> {
-    const { errors: found } = await api.get<{ errors: LastError[] }>('/v1/errors')
+    const { errors: found } = await api.get<LastErrorsJson>('/v1/errors')
     errors.value = new Map(found.map((error) => [error.deviceId, error]))
   }
 
   async function readUsers(): Promise<void> {
-    users.value = await api.all<User>('/v1/users', 'users')
+    users.value = await api.all<UserJson>('/v1/users', 'users')
   }
 
   async function readMeanings(): Promise<void> {

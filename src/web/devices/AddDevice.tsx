@@ -1,8 +1,8 @@
 /** A new device: its name first, then the code that a phone becomes it with. */
 import { useState } from 'preact/hooks'
 import { DEVICE_COLORS } from '../../client/browser.ts'
+import type { NewDeviceJson, PairingJson, UserJson } from '../../protocol/http.ts'
 import type { Api } from '../hub/api.ts'
-import type { Pairing, User } from '../hub/shapes.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { Dialog } from '../look/Dialog.tsx'
 import type { Watch } from '../map/watch.ts'
@@ -21,11 +21,11 @@ export function AddDevice({
   watch: Pick<Watch, 'devices' | 'listen' | 'now'>
   isDark: boolean
   /** Whose it may be, where that has to be said; else it is of whoever adds it. */
-  owners?: readonly User[] | null
+  owners?: readonly UserJson[] | null
   onClose: () => void
   onShow?: ((deviceId: number) => void) | undefined
 }) {
-  const [pairing, setPairing] = useState<Pairing | null>(null)
+  const [pairing, setPairing] = useState<PairingJson | null>(null)
   const [ownerId, setOwnerId] = useState('')
   const { isBusy, problem, ask } = useAsk()
   return (
@@ -40,11 +40,11 @@ export function AddDevice({
           onSubmit={(fields) =>
             ask(async () =>
               setPairing(
-                await api.send<Pairing>('POST', '/v1/devices', {
+                await api.send<PairingJson>('POST', '/v1/devices', {
                   ...fields,
                   platform: 'web',
                   ...(owners === null ? {} : { userId: Number(ownerId) }),
-                }),
+                } satisfies NewDeviceJson),
               ),
             )
           }
@@ -70,7 +70,7 @@ export function AddDevice({
           pairing={pairing}
           onAgain={() =>
             ask(async () =>
-              setPairing(await api.send<Pairing>('POST', `/v1/devices/${pairing.device.id}/pairing`)),
+              setPairing(await api.send<PairingJson>('POST', `/v1/devices/${pairing.device.id}/pairing`)),
             )
           }
           onClose={onClose}

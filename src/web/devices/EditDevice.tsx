@@ -1,5 +1,6 @@
 /** Renames or recolours a device. */
 import type { DeviceView } from '../../client/browser.ts'
+import type { DeviceChangeJson } from '../../protocol/http.ts'
 import type { Api } from '../hub/api.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { Dialog } from '../look/Dialog.tsx'
@@ -27,7 +28,7 @@ export function EditDevice({
         words="Save"
         onSubmit={(fields) =>
           ask(async () => {
-            await api.send('PATCH', `/v1/devices/${device.deviceId}`, fields)
+            await api.send('PATCH', `/v1/devices/${device.deviceId}`, fields satisfies DeviceChangeJson)
             onClose()
           })
         }

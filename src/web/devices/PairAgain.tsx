@@ -1,8 +1,8 @@
 /** A new code for a device that is there: the phone was lost, or the browser forgot it. */
 import { useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
+import type { PairingJson } from '../../protocol/http.ts'
 import type { Api } from '../hub/api.ts'
-import type { Pairing } from '../hub/shapes.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { Dialog } from '../look/Dialog.tsx'
 import type { Watch } from '../map/watch.ts'
@@ -21,10 +21,10 @@ export function PairAgain({
   onClose: () => void
   onShow?: ((deviceId: number) => void) | undefined
 }) {
-  const [pairing, setPairing] = useState<Pairing | null>(null)
+  const [pairing, setPairing] = useState<PairingJson | null>(null)
   const { isBusy, problem, ask } = useAsk()
   const begin = () =>
-    ask(async () => setPairing(await api.send<Pairing>('POST', `/v1/devices/${device.deviceId}/pairing`)))
+    ask(async () => setPairing(await api.send<PairingJson>('POST', `/v1/devices/${device.deviceId}/pairing`)))
   return (
     <Dialog title="Pair again" onClose={onClose}>
       {pairing === null ? (

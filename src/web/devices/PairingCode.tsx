@@ -3,8 +3,8 @@
  * hub's word on that is `pairedAt`, asked for when a sign of the device comes and every few seconds.
  */
 import { useEffect, useState } from 'preact/hooks'
+import type { DeviceJson, PairingJson } from '../../protocol/http.ts'
 import type { Api } from '../hub/api.ts'
-import type { Device, Pairing } from '../hub/shapes.ts'
 import { CopyButton } from '../look/CopyButton.tsx'
 import { Icon } from '../look/Icon.tsx'
 import { Qr } from '../look/Qr.tsx'
@@ -24,7 +24,7 @@ export function PairingCode({
 }: {
   api: Pick<Api, 'get'>
   watch: Pick<Watch, 'listen' | 'now'>
-  pairing: Pairing
+  pairing: PairingJson
   onAgain: () => void
   onClose: () => void
   /** Where the device can be shown at once. */
@@ -87,12 +87,12 @@ export function PairingCode({
   )
 }
 
-function usePaired(api: Pick<Api, 'get'>, watch: Pick<Watch, 'listen'>, device: Device): boolean {
+function usePaired(api: Pick<Api, 'get'>, watch: Pick<Watch, 'listen'>, device: DeviceJson): boolean {
   const [isPaired, setPaired] = useState(false)
   useEffect(() => {
     if (isPaired) return
     const look = async () => {
-      const now = await api.get<Device>(`/v1/devices/${device.id}`).catch(() => null)
+      const now = await api.get<DeviceJson>(`/v1/devices/${device.id}`).catch(() => null)
       if (now !== null && now.pairedAt !== null && now.pairedAt !== device.pairedAt) setPaired(true)
     }
     const timer = setInterval(look, LOOK_EVERY_MS)

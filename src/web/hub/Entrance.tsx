@@ -1,11 +1,11 @@
 /** Lets in whoever has a token, with what the hub says of itself; everyone else gets to sign in. */
 import { type ComponentChildren, Fragment } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
+import type { ConfigJson } from '../../protocol/http.ts'
 import { createApi, wordsOf } from './api.ts'
 import type { Credential } from './credential.ts'
 import { finishSignIn } from './openid.ts'
 import { SignIn } from './SignIn.tsx'
-import type { Setup } from './shapes.ts'
 
 const RETRY_MS = 2_000
 
@@ -14,9 +14,9 @@ export function Entrance({
   children,
 }: {
   credential: Credential
-  children: (setup: Setup) => ComponentChildren
+  children: (setup: ConfigJson) => ComponentChildren
 }) {
-  const [setup, setSetup] = useState<Setup | null>(null)
+  const [setup, setSetup] = useState<ConfigJson | null>(null)
   const [problem, setProblem] = useState<string | null>(null)
   useEffect(() => {
     let isGone = false
@@ -27,7 +27,9 @@ export function Entrance({
 
     async function arrive(): Promise<void> {
       try {
-        const found = await createApi({ token: () => null, onRefused: () => {} }).get<Setup>('/v1/config')
+        const found = await createApi({ token: () => null, onRefused: () => {} }).get<ConfigJson>(
+          '/v1/config',
+        )
         if (found.oidc !== null) await returned(found.oidc)
         if (!isGone) setSetup(found)
       } catch (fault) {
@@ -37,7 +39,7 @@ export function Entrance({
       }
     }
 
-    async function returned(issuer: NonNullable<Setup['oidc']>): Promise<void> {
+    async function returned(issuer: NonNullable<ConfigJson['oidc']>): Promise<void> {
       try {
         const grant = await finishSignIn(issuer)
         if (grant !== null) credential.keep(grant.token, grant.refreshToken)

@@ -1,12 +1,12 @@
 /** What somebody without a token sees: how to get one, and where to put it. */
 import { useState } from 'preact/hooks'
+import type { ConfigJson } from '../../protocol/http.ts'
 import { Brand } from '../look/Icon.tsx'
 import { type Credential, tokenIn } from './credential.ts'
 import { beginSignIn } from './openid.ts'
-import type { Setup } from './shapes.ts'
 import { useAsk } from './useAsk.ts'
 
-export function SignIn({ credential, setup }: { credential: Credential; setup: Setup | null }) {
+export function SignIn({ credential, setup }: { credential: Credential; setup: ConfigJson | null }) {
   const [text, setText] = useState('')
   const { isBusy, problem, ask } = useAsk()
   const oidc = setup?.oidc ?? null

@@ -1,4 +1,5 @@
 /** The HTTP API, asked with whatever token is held. What is wrong comes back as one error with words for people. */
+import type { ProblemJson } from '../../protocol/http.ts'
 
 export class ApiProblem extends Error {
   /** 0: the hub was not reached. */
@@ -80,7 +81,7 @@ export function createApi({ token, onRefused }: ApiOptions) {
 
 async function detailOf(response: Response): Promise<string> {
   const problem: unknown = await response.json().catch(() => null)
-  const detail = (problem as { detail?: unknown } | null)?.detail
+  const detail = (problem as Partial<Record<keyof ProblemJson, unknown>> | null)?.detail
   return typeof detail === 'string' ? sentence(detail) : `The hub answered ${response.status}.`
 }
 

@@ -4,15 +4,15 @@
  */
 import type { TokenSource } from '../../client/browser.ts'
 import { retryAfterMs } from '../../client/retryAfter.ts'
+import type { ConfigJson } from '../../protocol/http.ts'
 import type { Credential } from './credential.ts'
-import type { Setup } from './shapes.ts'
 
 export interface Grant {
   token: string
   refreshToken: string | null
 }
 
-type Issuer = NonNullable<Setup['oidc']>
+type Issuer = NonNullable<ConfigJson['oidc']>
 
 interface Endpoints {
   authorization_endpoint: string
@@ -88,7 +88,7 @@ export async function finishSignIn(issuer: Issuer): Promise<Grant | null> {
  * What a client connects with. Only what the issuer renews is asked for again; any other token is good until it has
  * expired, and then the client stops and says so.
  */
-export function freshTokenOf(setup: Setup, credential: Credential): TokenSource {
+export function freshTokenOf(setup: ConfigJson, credential: Credential): TokenSource {
   const { oidc } = setup
   if (oidc === null || credential.refreshToken === null) return credential.token.peek() ?? ''
   const renew = createRenewal(oidc, credential)

@@ -1,6 +1,6 @@
 /** The sessions of a device by day, newest first, each a click away from its replay. */
 import { useEffect, useMemo } from 'preact/hooks'
-import type { Session } from '../hub/shapes.ts'
+import type { SessionJson } from '../../protocol/http.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { dayWords, distanceWords, durationWords, timeWords } from '../look/words.ts'
 import type { Desk } from './desk.ts'
@@ -80,14 +80,14 @@ export function History({ desk, deviceId }: { desk: Desk; deviceId: number }) {
   )
 }
 
-function timesOf({ startedAt, endedAt, status }: Session): string {
+function timesOf({ startedAt, endedAt, status }: SessionJson): string {
   const start = timeWords(Date.parse(startedAt))
   if (status === 'paused') return `${start} – paused`
   return `${start} – ${endedAt === null ? 'now' : timeWords(Date.parse(endedAt))}`
 }
 
-function daysOf(sessions: readonly Session[]): { day: string; sessions: Session[] }[] {
-  const days = new Map<string, Session[]>()
+function daysOf(sessions: readonly SessionJson[]): { day: string; sessions: SessionJson[] }[] {
+  const days = new Map<string, SessionJson[]>()
   for (const session of sessions) {
     const day = dayWords(Date.parse(session.startedAt))
     days.set(day, [...(days.get(day) ?? []), session])

@@ -1,7 +1,7 @@
 /** The page of the live map: the chart fills it, everything else lies above. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import type { ConfigJson } from '../../protocol/http.ts'
 import type { Credential } from '../hub/credential.ts'
-import type { Setup } from '../hub/shapes.ts'
 import { Icon } from '../look/Icon.tsx'
 import type { Theme } from '../look/theme.ts'
 import { DevicePanel } from './DevicePanel.tsx'
@@ -19,7 +19,7 @@ export function MapPage({
   theme,
 }: {
   credential: Credential
-  setup: Setup
+  setup: ConfigJson
   theme: Theme
 }) {
   const desk = useMemo(() => openDesk({ credential, setup, theme }), [credential, setup, theme])

@@ -1,12 +1,12 @@
 /** A session on a time slider, with its speed behind it, and ways to take it home. */
 import { useEffect, useMemo, useRef } from 'preact/hooks'
-import { TRACK_FORMATS } from '../hub/shapes.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { Icon } from '../look/Icon.tsx'
 import { clockWords, dayWords, distanceWords, speedWords } from '../look/words.ts'
 import type { Desk } from './desk.ts'
 import { PLAY_SPEEDS, type Player } from './player.ts'
 
+const TRACK_FORMATS = ['gpx', 'geojson', 'csv']
 const PARTS = 120
 const PART_HEIGHT = 36
 

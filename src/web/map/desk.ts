@@ -4,10 +4,10 @@
  */
 import { signal } from '@preact/signals'
 import type { DeviceView } from '../../client/browser.ts'
+import type { ConfigJson, SessionJson, TrackJson } from '../../protocol/http.ts'
 import { type Api, createApi } from '../hub/api.ts'
 import type { Credential } from '../hub/credential.ts'
 import { freshTokenOf, SIGN_IN_EXPIRED } from '../hub/openid.ts'
-import type { Session, Setup, Track } from '../hub/shapes.ts'
 import { bytesOf, colorOf } from '../look/colors.ts'
 import type { Theme } from '../look/theme.ts'
 import type { Chart, Insets } from './chart/chart.ts'
@@ -23,7 +23,7 @@ export type Scope = 'mine' | 'everyone'
 
 export interface DeskOptions {
   credential: Credential
-  setup: Setup
+  setup: ConfigJson
   theme: Theme
 }
 
@@ -193,8 +193,8 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
   }
 
   /** Shows a session of the selected device as it was. Rejects with words for people. */
-  async function openSession(session: Session): Promise<void> {
-    const { points } = await api.get<Track>(`/v1/sessions/${session.id}/track?format=json`)
+  async function openSession(session: SessionJson): Promise<void> {
+    const { points } = await api.get<TrackJson>(`/v1/sessions/${session.id}/track?format=json`)
     if (session.deviceId !== selectedId.peek()) return
     if (points.length === 0) throw new Error('This session has no points.')
     closeSession()

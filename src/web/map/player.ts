@@ -1,6 +1,6 @@
 /** Plays a session: a time that runs, at some speed, and stops at the end. It knows no map. */
 import { signal } from '@preact/signals'
-import type { Session } from '../hub/shapes.ts'
+import type { SessionJson } from '../../protocol/http.ts'
 import type { Moment, Replay } from './replay.ts'
 
 export const PLAY_SPEEDS = [1, 5, 20, 60] as const
@@ -8,7 +8,7 @@ const SPEED_AT_FIRST = 20
 
 export type Player = ReturnType<typeof createPlayer>
 
-export function createPlayer(session: Session, replay: Replay, shown: (moment: Moment) => void) {
+export function createPlayer(session: SessionJson, replay: Replay, shown: (moment: Moment) => void) {
   const timeMs = signal(replay.startMs)
   const isPlaying = signal(false)
   const speed = signal<number>(SPEED_AT_FIRST)

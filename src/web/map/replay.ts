@@ -1,5 +1,5 @@
 /** A session as it was: where the device was at any moment of it, how fast, and how far it had come. */
-import type { TrackPoint } from '../hub/shapes.ts'
+import type { PointJson } from '../../protocol/http.ts'
 import { metresBetween, type Place } from './mercator.ts'
 
 export interface ReplayPoint extends Place {
@@ -27,7 +27,7 @@ const SILENCE_MS = 5 * 60_000
 const SECONDS_MIN = 1
 
 /** `track` is in order of time; at least one point. */
-export function createReplay(track: readonly TrackPoint[]) {
+export function createReplay(track: readonly PointJson[]) {
   const points = pointsOf(track)
   const startMs = points[0]!.recordedMs
   const endMs = points.at(-1)!.recordedMs
@@ -70,7 +70,7 @@ export function createReplay(track: readonly TrackPoint[]) {
   }
 }
 
-function pointsOf(track: readonly TrackPoint[]): ReplayPoint[] {
+function pointsOf(track: readonly PointJson[]): ReplayPoint[] {
   const points: ReplayPoint[] = []
   for (const { recordedAt, lat, lng, speed, heading } of track) {
     const before = points.at(-1)

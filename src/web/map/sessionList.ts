@@ -3,23 +3,16 @@
  * many older ones behind them as somebody wanted to see. It knows neither the map nor the clock.
  */
 import { signal } from '@preact/signals'
+import type { SessionJson, SessionsJson } from '../../protocol/http.ts'
 import type { Api } from '../hub/api.ts'
-import type { Session } from '../hub/shapes.ts'
 
 const PAGE_SESSIONS = 30
-
-export interface SessionPage {
-  /** Newest first. */
-  sessions: readonly Session[]
-  /** Where older ones begin; null: there are none. */
-  next: string | null
-}
 
 export type SessionList = ReturnType<typeof createSessionList>
 
 export function createSessionList(api: Pick<Api, 'get'>, deviceId: number) {
   /** null: not known yet. */
-  const page = signal<SessionPage | null>(null)
+  const page = signal<SessionsJson | null>(null)
   let asked = 0
   return { page, refresh, older }
 
@@ -39,13 +32,13 @@ export function createSessionList(api: Pick<Api, 'get'>, deviceId: number) {
     page.value = { sessions: [...page.peek()!.sessions, ...more.sessions], next: more.next }
   }
 
-  function read(cursor: string): Promise<SessionPage> {
-    return api.get<SessionPage>(`/v1/devices/${deviceId}/sessions?limit=${PAGE_SESSIONS}${cursor}`)
+  function read(cursor: string): Promise<SessionsJson> {
+    return api.get<SessionsJson>(`/v1/devices/${deviceId}/sessions?limit=${PAGE_SESSIONS}${cursor}`)
   }
 }
 
 /** The newest page in front of what is held that is older than all of it. */
-export function withNewest(held: SessionPage | null, newest: SessionPage): SessionPage {
+export function withNewest(held: SessionsJson | null, newest: SessionsJson): SessionsJson {
   const last = newest.sessions.at(-1)
   if (held === null || last === undefined) return newest
   const older = held.sessions.filter(({ startedAt }) => Date.parse(startedAt) < Date.parse(last.startedAt))
@@ -54,6 +47,6 @@ export function withNewest(held: SessionPage | null, newest: SessionPage): Sessi
 }
 
 /** Its figures grow. */
-export function isGoingOn({ status }: Session): boolean {
+export function isGoingOn({ status }: SessionJson): boolean {
   return status !== 'ended'
 }

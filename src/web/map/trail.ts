@@ -1,6 +1,6 @@
 /** The way of the selected device's session: what the hub has stored of it, and what comes while somebody looks. */
+import type { PointsJson } from '../../protocol/http.ts'
 import type { Api } from '../hub/api.ts'
-import type { TrackPoint } from '../hub/shapes.ts'
 import type { Way } from './chart/lines.ts'
 
 export interface TrailPoint {
@@ -41,7 +41,7 @@ export function createTrail(api: Pick<Api, 'get'>, changed: (points: readonly Tr
     let after: string | null = null
     do {
       const cursor: string = after === null ? '' : `&after=${encodeURIComponent(after)}`
-      const page: { points: TrackPoint[]; next: string | null } = await api.get(
+      const page: PointsJson = await api.get(
         `/v1/devices/${id}/points?from=${from}&limit=${PAGE_POINTS}${cursor}`,
       )
       if (mine !== generation) return

@@ -2,9 +2,9 @@
  * Becoming a device: the phone makes up its own secret and keeps it before it asks, so that it may ask again with the
  * same one when the answer got lost.
  */
+import type { PairedJson } from '../../protocol/http.ts'
 import { type Api, ApiProblem } from '../hub/api.ts'
 import { base64Url } from '../hub/openid.ts'
-import type { Paired } from '../hub/shapes.ts'
 import type { Identity, Keep } from './keep.ts'
 
 const SECRET_BYTES = 32
@@ -31,7 +31,7 @@ export async function pair(code: string, api: Pick<Api, 'send'>, keep: Keep): Pr
 
 async function ask(pairingToken: string, secret: string, api: Pick<Api, 'send'>): Promise<Identity> {
   try {
-    const { deviceId, deviceKey } = await api.send<Paired>('POST', '/v1/pair', {
+    const { deviceId, deviceKey } = await api.send<PairedJson>('POST', '/v1/pair', {
       pairingToken,
       secret,
       platform: 'web',

@@ -1,6 +1,6 @@
 /** Who a user is at OpenID issuers, as the database holds it. */
 import { describe, expect, test } from 'vitest'
-import type { Providers, UserRow } from '../../../src/core/directory.ts'
+import type { ProvidersJson, UserJson } from '../../../src/protocol/http.ts'
 import { findUser, findUserAt, insertUser, linkUser, updateUser } from '../../../src/store/people/users.ts'
 import { describeOnEachStore } from '../eachStore.ts'
 
@@ -8,11 +8,11 @@ const [A, B] = ['https://a.example', 'https://b.example/realm']
 let users = 0
 
 describeOnEachStore('a user', (on) => {
-  async function addUser(providers: Providers = {}): Promise<UserRow> {
+  async function addUser(providers: ProvidersJson = {}): Promise<UserJson> {
     users += 1
     const email = `somebody${users}@example.org`
     const user = (await insertUser(on.store.read, { name: 'Ada', email, role: 'user' }))!
-    return (await updateUser(on.store.read, user.id, { providers })) as UserRow
+    return (await updateUser(on.store.read, user.id, { providers })) as UserJson
   }
 
   const idAt = async (issuer: string, sub: string) => (await findUserAt(on.store.read, issuer, sub))?.id

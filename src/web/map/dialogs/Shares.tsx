@@ -1,6 +1,6 @@
 /** Shares: links by which others see some devices live until a certain time, and the end of each before that. */
 import { useEffect, useState } from 'preact/hooks'
-import type { NewShare, Share } from '../../hub/shapes.ts'
+import type { MadeShareJson, ShareJson } from '../../../protocol/http.ts'
 import { useAsk } from '../../hub/useAsk.ts'
 import { CopyButton } from '../../look/CopyButton.tsx'
 import { Dialog } from '../../look/Dialog.tsx'
@@ -18,11 +18,11 @@ const SPANS: readonly [seconds: number, words: string][] = [
 ]
 
 export function Shares({ desk }: { desk: Desk }) {
-  const [shares, setShares] = useState<Share[] | null>(null)
-  const [made, setMade] = useState<NewShare | null>(null)
+  const [shares, setShares] = useState<ShareJson[] | null>(null)
+  const [made, setMade] = useState<MadeShareJson | null>(null)
   const { isBusy, problem, ask } = useAsk()
   const load = async () => {
-    const all = await desk.api.all<Share>('/v1/shares', 'shares')
+    const all = await desk.api.all<ShareJson>('/v1/shares', 'shares')
     setShares(
       all.filter(({ endedAt, expiresAt }) => endedAt === null && Date.parse(expiresAt) > desk.watch.now()),
     )
@@ -37,7 +37,7 @@ export function Shares({ desk }: { desk: Desk }) {
           onSubmit={(deviceIds, seconds) =>
             ask(async () => {
               const expiresAt = new Date(desk.watch.now() + seconds * 1_000).toISOString()
-              setMade(await desk.api.send<NewShare>('POST', '/v1/shares', { deviceIds, expiresAt }))
+              setMade(await desk.api.send<MadeShareJson>('POST', '/v1/shares', { deviceIds, expiresAt }))
               await load()
             })
           }
@@ -153,7 +153,7 @@ function ShareForm({
   )
 }
 
-function namesOf(desk: Desk, { deviceIds }: Share): string {
+function namesOf(desk: Desk, { deviceIds }: ShareJson): string {
   const names = deviceIds.flatMap((id) => desk.watch.devices.get(id)?.name ?? [])
   const [first, ...others] = names
   if (first === undefined) return `${deviceIds.length} device${deviceIds.length === 1 ? '' : 's'}`
