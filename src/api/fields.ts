@@ -1,4 +1,4 @@
-/** What more than one route takes in a path or a query, where everything is text. */
+/** What more than one route takes as text: ids, pages of lists, moments and spans. */
 import { z } from 'zod'
 import { id } from '../protocol/http.ts'
 import { INT32_MAX } from '../protocol/messages.ts'

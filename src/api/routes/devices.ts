@@ -40,140 +40,166 @@ export interface DevicesOptions {
 }
 
 export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
-  const { directory } = options
   return [
-    route({
-      method: 'GET',
-      path: '/v1/devices',
-      summary: 'Devices by id: own ones, or for admins those of any user',
-      access: 'caller',
-      query: z.strictObject({ userId: idText.optional(), ...PAGE }),
-      answers: { 200: DEVICES },
-      handle: async ({ caller, query: { userId, after, limit } }) => {
-        const devices = await directory.listDevices(ownerOf(caller, userId), after, limit)
-        return { status: 200, json: { devices, next: nextOf(devices, limit) } }
-      },
-    }),
-    route({
-      method: 'POST',
-      path: '/v1/devices',
-      summary:
-        'A new device with a pairing token, or `withKey` with its key at once; either is shown only now',
-      access: 'caller',
-      body: NEW_DEVICE,
-      answers: { 201: z.union([PAIRING, KEYED_DEVICE]) },
-      problems: [404, 409],
-      handle: async ({ caller, body: { userId, withKey, ...given }, request }) => {
-        const owner = ownerOf(caller, userId)
-        if (owner === null)
-          throw new Problem(400, 'userId says whose device it is', [{ field: 'userId', message: 'required' }])
-        const device = await directory.insertDevice({ ...given, userId: owner })
-        if (device === null) throw new Problem(404, 'there is no such user')
-        if (device === 'full') throw full()
-        const answer = withKey
-          ? (await giveKey(device.id)).answer
-          : await givePairing(device.id, request.baseUrl)
-        options.onDevice(answer.device)
-        const acts: Act[] = [['device.added', { deviceId: device.id }]]
-        if (!withKey) acts.push(['device.pairing', { deviceId: device.id }])
-        return { status: 201, json: answer, acts }
-      },
-    }),
-    route({
-      method: 'GET',
-      path: '/v1/devices/{id}',
-      summary: 'One device',
-      access: 'caller',
-      parameters: BY_ID,
-      answers: { 200: DEVICE },
-      handle: async ({ caller, parameters }) => ({
-        status: 200,
-        json: await ownDevice(directory, caller, parameters.id),
-      }),
-    }),
-    route({
-      method: 'PATCH',
-      path: '/v1/devices/{id}',
-      summary: 'Renames, recolours, deactivates or activates a device',
-      access: 'caller',
-      parameters: BY_ID,
-      body: DEVICE_CHANGE,
-      answers: { 200: DEVICE },
-      handle: async ({ caller, parameters, body }) => {
-        await ownDevice(directory, caller, parameters.id)
-        const device = await directory.updateDevice(parameters.id, body)
-        if (device === null) throw new Problem(404, 'there is no such device')
-        if (device.isActive) options.onDevice(device)
-        else options.onDeviceGone(device)
-        return { status: 200, json: device, acts: actsOf(device.id, body.isActive) }
-      },
-    }),
-    route({
-      method: 'DELETE',
-      path: '/v1/devices/{id}',
-      summary: 'Deletes a device: its socket is closed, its points stay',
-      access: 'caller',
-      parameters: BY_ID,
-      answers: { 204: null },
-      handle: async ({ caller, parameters }) => {
-        const device = await ownDevice(directory, caller, parameters.id)
-        if (!(await directory.deleteDevice(device.id))) throw new Problem(404, 'there is no such device')
-        options.onDeviceGone(device)
-        return { status: 204, acts: [['device.deleted', { deviceId: device.id }]] }
-      },
-    }),
-    route({
-      method: 'POST',
-      path: '/v1/devices/{id}/key',
-      summary: 'A new key, shown only now; the old one ends, and so does the socket that used it',
-      access: 'caller',
-      parameters: BY_ID,
-      answers: { 201: KEYED_DEVICE },
-      problems: [409],
-      handle: async ({ caller, parameters }) => {
-        await ownDevice(directory, caller, parameters.id)
-        const { answer, keyHash } = await giveKey(parameters.id)
-        options.onDeviceKey(answer.device, keyHash)
-        return { status: 201, json: answer, acts: [['device.keyReplaced', { deviceId: parameters.id }]] }
-      },
-    }),
-    route({
-      method: 'POST',
-      path: '/v1/devices/{id}/pairing',
-      summary: 'A new pairing token, shown only now; redeeming it replaces the key',
-      access: 'caller',
-      parameters: BY_ID,
-      answers: { 201: PAIRING },
-      problems: [409],
-      handle: async ({ caller, parameters, request }) => {
-        await ownDevice(directory, caller, parameters.id)
-        const json = await givePairing(parameters.id, request.baseUrl)
-        return { status: 201, json, acts: [['device.pairing', { deviceId: parameters.id }]] }
-      },
-    }),
+    listDevices(options),
+    addDevice(options),
+    showDevice(options),
+    changeDevice(options),
+    deleteDevice(options),
+    replaceKey(options),
+    pairAgain(options),
   ]
+}
 
-  function full(): Problem {
-    options.counts.userDevicesRefused += 1
-    return new Problem(
-      409,
-      `the user has ${options.limits.devicesPerUserMax} devices, and no more are possible: delete some, or have ALZY_DEVICES_PER_USER_MAX raised`,
-    )
-  }
+function listDevices({ directory }: DevicesOptions): AnyRoute {
+  return route({
+    method: 'GET',
+    path: '/v1/devices',
+    summary: 'Devices by id: own ones, or for admins those of any user',
+    access: 'caller',
+    query: z.strictObject({ userId: idText.optional(), ...PAGE }),
+    answers: { 200: DEVICES },
+    handle: async ({ caller, query: { userId, after, limit } }) => {
+      const devices = await directory.listDevices(ownerOf(caller, userId), after, limit)
+      return { status: 200, json: { devices, next: nextOf(devices, limit) } }
+    },
+  })
+}
 
-  async function giveKey(deviceId: number) {
-    const { deviceKey, keyHash } = createDeviceKey(deviceId)
-    const device = await directory.writeDeviceKey(deviceId, keyHash)
-    if (device === null) throw asleep('give it a key')
-    return { answer: { device, deviceKey }, keyHash }
-  }
+function addDevice(options: DevicesOptions): AnyRoute {
+  return route({
+    method: 'POST',
+    path: '/v1/devices',
+    summary: 'A new device with a pairing token, or `withKey` with its key at once; either is shown only now',
+    access: 'caller',
+    body: NEW_DEVICE,
+    answers: { 201: z.union([PAIRING, KEYED_DEVICE]) },
+    problems: [404, 409],
+    handle: async ({ caller, body: { userId, withKey, ...given }, request }) => {
+      const owner = ownerOf(caller, userId)
+      if (owner === null)
+        throw new Problem(400, 'userId says whose device it is', [{ field: 'userId', message: 'required' }])
+      const device = await options.directory.insertDevice({ ...given, userId: owner })
+      if (device === null) throw new Problem(404, 'there is no such user')
+      if (device === 'full') throw full(options)
+      const answer = withKey
+        ? (await giveKey(options, device.id)).answer
+        : await givePairing(options, device.id, request.baseUrl)
+      options.onDevice(answer.device)
+      const acts: Act[] = [['device.added', { deviceId: device.id }]]
+      if (!withKey) acts.push(['device.pairing', { deviceId: device.id }])
+      return { status: 201, json: answer, acts }
+    },
+  })
+}
 
-  async function givePairing(deviceId: number, baseUrl: string) {
-    const { pairingToken, tokenHash } = createPairingToken()
-    const pairing = await directory.writePairing(deviceId, tokenHash, options.limits.pairingTtlMs)
-    if (pairing === null) throw asleep('pair it')
-    return { ...pairing, pairingToken, pairingUrl: pairingUrlOf(baseUrl, pairingToken) }
-  }
+function showDevice({ directory }: DevicesOptions): AnyRoute {
+  return route({
+    method: 'GET',
+    path: '/v1/devices/{id}',
+    summary: 'One device',
+    access: 'caller',
+    parameters: BY_ID,
+    answers: { 200: DEVICE },
+    handle: async ({ caller, parameters }) => ({
+      status: 200,
+      json: await ownDevice(directory, caller, parameters.id),
+    }),
+  })
+}
+
+function changeDevice({ directory, onDevice, onDeviceGone }: DevicesOptions): AnyRoute {
+  return route({
+    method: 'PATCH',
+    path: '/v1/devices/{id}',
+    summary: 'Renames, recolours, deactivates or activates a device',
+    access: 'caller',
+    parameters: BY_ID,
+    body: DEVICE_CHANGE,
+    answers: { 200: DEVICE },
+    handle: async ({ caller, parameters, body }) => {
+      await ownDevice(directory, caller, parameters.id)
+      const device = await directory.updateDevice(parameters.id, body)
+      if (device === null) throw new Problem(404, 'there is no such device')
+      if (device.isActive) onDevice(device)
+      else onDeviceGone(device)
+      return { status: 200, json: device, acts: actsOf(device.id, body.isActive) }
+    },
+  })
+}
+
+function deleteDevice({ directory, onDeviceGone }: DevicesOptions): AnyRoute {
+  return route({
+    method: 'DELETE',
+    path: '/v1/devices/{id}',
+    summary: 'Deletes a device: its socket is closed, its points stay',
+    access: 'caller',
+    parameters: BY_ID,
+    answers: { 204: null },
+    handle: async ({ caller, parameters }) => {
+      const device = await ownDevice(directory, caller, parameters.id)
+      if (!(await directory.deleteDevice(device.id))) throw new Problem(404, 'there is no such device')
+      onDeviceGone(device)
+      return { status: 204, acts: [['device.deleted', { deviceId: device.id }]] }
+    },
+  })
+}
+
+function replaceKey(options: DevicesOptions): AnyRoute {
+  return route({
+    method: 'POST',
+    path: '/v1/devices/{id}/key',
+    summary: 'A new key, shown only now; the old one ends, and so does the socket that used it',
+    access: 'caller',
+    parameters: BY_ID,
+    answers: { 201: KEYED_DEVICE },
+    problems: [409],
+    handle: async ({ caller, parameters }) => {
+      await ownDevice(options.directory, caller, parameters.id)
+      const { answer, keyHash } = await giveKey(options, parameters.id)
+      options.onDeviceKey(answer.device, keyHash)
+      return { status: 201, json: answer, acts: [['device.keyReplaced', { deviceId: parameters.id }]] }
+    },
+  })
+}
+
+function pairAgain(options: DevicesOptions): AnyRoute {
+  return route({
+    method: 'POST',
+    path: '/v1/devices/{id}/pairing',
+    summary: 'A new pairing token, shown only now; redeeming it replaces the key',
+    access: 'caller',
+    parameters: BY_ID,
+    answers: { 201: PAIRING },
+    problems: [409],
+    handle: async ({ caller, parameters, request }) => {
+      await ownDevice(options.directory, caller, parameters.id)
+      const json = await givePairing(options, parameters.id, request.baseUrl)
+      return { status: 201, json, acts: [['device.pairing', { deviceId: parameters.id }]] }
+    },
+  })
+}
+
+function full({ counts, limits }: DevicesOptions): Problem {
+  counts.userDevicesRefused += 1
+  return new Problem(
+    409,
+    `the user has ${limits.devicesPerUserMax} devices, and no more are possible: delete some, or have ALZY_DEVICES_PER_USER_MAX raised`,
+  )
+}
+
+async function giveKey({ directory }: DevicesOptions, deviceId: number) {
+  const { deviceKey, keyHash } = createDeviceKey(deviceId)
+  const device = await directory.writeDeviceKey(deviceId, keyHash)
+  if (device === null) throw asleep('give it a key')
+  return { answer: { device, deviceKey }, keyHash }
+}
+
+async function givePairing({ directory, limits }: DevicesOptions, deviceId: number, baseUrl: string) {
+  const { pairingToken, tokenHash } = createPairingToken()
+  const pairing = await directory.writePairing(deviceId, tokenHash, limits.pairingTtlMs)
+  if (pairing === null) throw asleep('pair it')
+  return { ...pairing, pairingToken, pairingUrl: pairingUrlOf(baseUrl, pairingToken) }
 }
 
 function asleep(then: string): Problem {
