@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseSync } from 'vite'
 import { describe, expect, test } from 'vitest'
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url))
@@ -104,3 +105,29 @@ test('no file imports itself by way of others', () => {
   }
   for (const file of files) visit(file, [])
 })
+
+test('no function outside web/ has more than 60 lines of its own', () => {
+  const long = files.filter((file) => !file.startsWith('web/') && ownLines(file).some((lines) => lines > 60))
+  // The list that it is to become is still to be written.
+  expect(long.filter((file) => file !== 'hub.ts')).toEqual([])
+})
+
+/** Of each function in a file, how many of its lines begin in it and in no function inside it. */
+function ownLines(file: string): number[] {
+  const text = textOf(file)
+  const functions: { start: number; end: number; lines: number }[] = []
+  collect(parseSync(file, text).program)
+  functions.sort((one, other) => one.end - one.start - (other.end - other.start))
+  for (const { index } of text.matchAll(/(?<=^ *)\S/gm)) {
+    const innermost = functions.find(({ start, end }) => start <= index && index < end)
+    if (innermost !== undefined) innermost.lines += 1
+  }
+  return functions.map(({ lines }) => lines)
+
+  function collect(node: unknown): void {
+    if (typeof node !== 'object' || node === null) return
+    const { type, body, start, end } = node as { type?: string; body?: unknown; start: number; end: number }
+    if (type?.includes('Function') && body) functions.push({ start, end, lines: 0 })
+    for (const part of Object.values(node)) collect(part)
+  }
+}

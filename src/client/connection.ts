@@ -56,6 +56,10 @@ const UNATTENDED_RETRY_MS = 3_600_000
 const UNATTENDED_SPREAD_MS = 300_000
 const HTTP_FINAL = new Set([400, 403, 404, 426])
 
+/**
+ * One closure, for there is one socket and one timer at a time, and each step, whoever takes it, has to end what the step
+ * before began: no part of it could be handed out without handing out all of the state.
+ */
 export function openConnection<Frame extends ToDevice | ToViewer | ToAdmin>(
   options: ConnectionOptions<Frame>,
 ) {

@@ -92,6 +92,10 @@ export interface DeviceClient {
 const QUEUE_ENTRIES_MAX = 10_000
 const BYE_TIMEOUT_MS = 5_000
 
+/**
+ * One closure, for the timers and the flags of leaving and closing decide together whether anything may be sent: every
+ * frame that comes, every point that is recorded and every loss of the connection looks at all of them.
+ */
 export function createDevice(options: DeviceOptions, platform: Platform): DeviceClient {
   const name = options.name ?? 'alzy'
   if (name.length > CLIENT_CHARS_MAX)

@@ -33,6 +33,10 @@ export interface Settled {
 /** `[type, seq, session, baseMs, [` at its longest. */
 const FRAME_HEAD_BYTES = 1 + 1 + 9 + 9 + 9 + 5
 
+/**
+ * One closure, for cutting a frame and settling one are two ends of the same count: what is in flight, what went early and
+ * what of the window is left.
+ */
 export function createFlight(queue: DeviceQueue, newestFirst: boolean) {
   const entry = new Float64Array(ENTRY_STRIDE)
   /** Settled out of order: rejected before their frame was covered, sent early, or set aside. */

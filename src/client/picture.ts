@@ -51,6 +51,10 @@ export type Change =
   /** A complete snapshot is applied: these are all devices. */
   | { type: 'snapshot'; devices: DeviceView[] }
 
+/**
+ * One closure, for each frame moves the devices, their counts, the holes and the snapshot under way together: none of the
+ * four may be seen without the others.
+ */
 export function createPicture() {
   const devices = new Map<number, DeviceView>()
   /** Where each device's count stands on this connection. */

@@ -69,6 +69,10 @@ const SNAPSHOT_TIMEOUT_MS = 60_000
 const SUB_REFUSED = 4403
 const SUB_BYTES_MAX = 8_192
 
+/**
+ * One closure, for subscription, snapshot and resync answer each other: what a frame means hangs on which of them was
+ * asked for last.
+ */
 export function createViewer(options: ViewerOptions, platform: Platform): ViewerClient {
   const name = options.name ?? 'alzy'
   if (name.length > CLIENT_CHARS_MAX)

@@ -41,6 +41,10 @@ interface Refusal<Owner> {
 
 export type Writer = ReturnType<typeof createWriter>
 
+/**
+ * One closure, for every step of every lane goes through the one `attempt`, which knows who is away and when to give up,
+ * and `stop` has to wake and wait for all of them.
+ */
 export function createWriter<Owner>(options: WriterOptions<Owner>) {
   const { backlog, runs, limits, clock } = options
   const away = new Set<number>()
