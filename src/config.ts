@@ -1,11 +1,11 @@
 /**
- * The environment → a frozen config. Every setting has its name, unit and default here and nowhere else; the limits are
- * in limits.ts.
+ * The environment → a frozen config. Every setting has its name, default and meaning here and nowhere else, except the
+ * limits, which are in limits.ts.
  */
 import { z } from 'zod'
 import { type Network, readNetwork } from './access/addresses.ts'
 import { readOrigin } from './access/origins.ts'
-import { conflicts, LIMITS, type Limits, variableOf } from './limits.ts'
+import { conflicts, LIMITS, type Limits, type Row, variableOf } from './limits.ts'
 
 export interface Config {
   readonly host: string
@@ -89,6 +89,29 @@ const SETTINGS = {
   ALZY_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 }
 
+/** What each is, and where its default does not say it, what holds without it. */
+const MEANINGS: Readonly<Record<keyof typeof SETTINGS, string>> = {
+  ALZY_HOST: 'The address to listen on; 0.0.0.0 is all of the machine.',
+  ALZY_PORT: 'The port to listen on; 0 picks a free one, which the line "listening" of the log tells.',
+  DATABASE_URL: `The PostgreSQL server with PostGIS, ${DATABASE_URL_EXAMPLE}; without it the hub has an embedded database.`,
+  ALZY_DATA_DIR: 'The folder of the embedded database and of the secret that the hub makes itself.',
+  ALZY_SECRET:
+    'What tokens are signed with, at least 32 bytes, required with DATABASE_URL; without it one is made at the first start and kept in ALZY_DATA_DIR.',
+  ALZY_OIDC_ISSUER: 'The address of an OpenID issuer whose tokens are as good as those of the hub.',
+  ALZY_OIDC_AUDIENCE: 'Whom the issuer has to make them for: the id of the client that the pages sign in as.',
+  ALZY_ORIGINS:
+    "Origins of browsers allowed besides the hub's own, separated by commas, each by itself; links to the hub begin with the first.",
+  ALZY_MAP_STYLE:
+    'The address of a MapLibre style for the live map; without it outlines of land, from the hub itself.',
+  ALZY_TRUSTED_PROXIES:
+    'Addresses and networks (10.0.0.0/8, 2001:db8::/32), separated by commas, whose X-Forwarded-For and X-Forwarded-Proto count.',
+  ALZY_TLS_CERT:
+    'A file in PEM, the certificate with its chain; with ALZY_TLS_KEY the hub itself speaks TLS.',
+  ALZY_TLS_KEY: 'A file in PEM, the key of that certificate, without a passphrase.',
+  ALZY_RETENTION_DAYS: `How many days points are kept, 1 to ${RETENTION_DAYS_MAX}; older ones are deleted, and refused; without it none is.`,
+  ALZY_LOG_LEVEL: `How much the log tells, ${LOG_LEVELS.join(', ')}; the audit trail is of the level info.`,
+}
+
 const SCHEMA = z.object({ ...SETTINGS, ...limitSettings() })
 
 /** Throws ConfigError with every problem of `env`: unknown `ALZY_…` names, bad values, settings at odds. */
@@ -140,6 +163,16 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     logLevel: settings.ALZY_LOG_LEVEL,
     limits,
   })
+}
+
+/** Every setting but the limits. */
+export function settingTable(): Row[] {
+  return Object.entries(SETTINGS).map(([variable, schema]) => ({
+    variable,
+    value: String(schema.safeParse(undefined).data ?? ''),
+    range: '',
+    meaning: MEANINGS[variable as keyof typeof SETTINGS],
+  }))
 }
 
 function limitsOf(settings: Record<string, unknown>): Limits {

@@ -6,8 +6,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from './clock.ts'
+import { settingsHelp } from './commands/settings.ts'
 import { ConfigError } from './config.ts'
-import { limitTable } from './limits.ts'
 import {
   DEVICE_COLORS,
   DEVICE_PLATFORMS,
@@ -48,8 +48,8 @@ const program = new Command('alzy')
 
 program
   .command('serve')
-  .description('run the hub; settings are environment variables, see the README')
-  .addHelpText('after', () => `\nLimits (environment variable, default, range):\n${limitHelp()}`)
+  .description('run the hub; settings are environment variables')
+  .addHelpText('after', () => `\n${settingsHelp()}`)
   .action(async () => {
     const { serve } = await import('./commands/serve.ts')
     await end(serve({ env: process.env, stderr, signal: stopping.signal }))
@@ -227,10 +227,4 @@ function seconds(text: string): number {
   const match = /^([1-9]\d*)([smhd])$/.exec(text)
   if (match === null) throw new InvalidArgumentError('must be a time such as 30m, 1h or 7d.')
   return Number(match[1]) * SECONDS_IN[match[2]!]!
-}
-
-function limitHelp(): string {
-  return limitTable()
-    .map(({ name, value, min, max }) => `  ${name.padEnd(32)} ${String(value).padEnd(10)} ${min} to ${max}`)
-    .join('\n')
 }
