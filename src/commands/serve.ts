@@ -61,7 +61,7 @@ async function loadHub(): Promise<typeof import('../hub.ts')> {
     if (!(error instanceof Error) || !error.message.includes('uWS')) throw error
     const { platform, arch, version } = process
     throw new Error(
-      `uWebSockets.js has no binary that runs here (${platform} ${arch}, Node ${version}): Node 20 needs glibc 2.27, Node 22 and 24 need 2.38; see "Node and glibc" in the README`,
+      `uWebSockets.js has no binary that runs here (${platform} ${arch}, Node ${version}): Node 20 needs glibc 2.27, Node 22 and 24 need 2.38; see "Node and glibc" in src/OPERATING.md`,
     )
   }
 }
