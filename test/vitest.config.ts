@@ -1,4 +1,4 @@
-/** How the tests run: each file in a process of its own, two at a time, next to one PostgreSQL for all. */
+/** How all tests run: each file in a process of its own, two at a time, and what they ask for is started once for all. */
 import { randomInt } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
@@ -11,7 +11,7 @@ export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/rig/globalSetup.ts', 'test/rig/embeddedSetup.ts'],
+    globalSetup: ['test/rig/onDemand.ts'],
     pool: 'forks',
     maxWorkers: 2,
     env: { FAULT_SEED },

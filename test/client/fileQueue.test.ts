@@ -1,4 +1,3 @@
-import { fork } from 'node:child_process'
 import {
   appendFileSync,
   mkdtempSync,
@@ -156,29 +155,6 @@ test('the file does not grow with what went through it', () => {
   expect(statSync(path).size).toBeLessThan(2_000 * RECORD_BYTES)
   reopen()
   expect(times()).toEqual(Array.from({ length: 10 }, (_, i) => 19_991 + i))
-})
-
-test('a process killed in the midst of recording loses nothing it was told is kept', async () => {
-  const victimPath = join(folder, 'victim.queue')
-  const child = fork(join(import.meta.dirname, 'recordUntilKilled.js'), [victimPath])
-  let told = 0
-  await new Promise<void>((resolve) => {
-    child.on('message', (ms: number) => {
-      told = ms
-      if (ms >= 5_000) child.kill('SIGKILL')
-    })
-    child.once('close', () => resolve())
-  })
-  expect(child.signalCode).toBe('SIGKILL')
-  expect(told).toBeGreaterThanOrEqual(5_000)
-  queue.close()
-  queue = openFileQueue({ path: victimPath })
-  const held = times()
-  expect(held.at(-1)).toBeGreaterThanOrEqual(told)
-  expect(held).toEqual(Array.from({ length: held.length }, (_, i) => held[0]! + i))
-  // It held a hundred, and dropped one after each that it added.
-  expect([100, 101]).toContain(held.length)
-  expect(queue.lastRecordedMs).toBe(held.at(-1))
 })
 
 test('a device goes on after a restart with what was not acknowledged', async () => {

@@ -1,10 +1,11 @@
 /**
  * A process that records into a file queue until it is killed, and tells its parent the time of each point
- * once it is kept. It holds the newest hundred, and runs what `npm run build` has made of the library.
+ * once it is kept. It holds the newest hundred, and runs the library at the path that it is given.
  */
-import { ENTRY_STRIDE, openFileQueue } from '../../dist/client/node.js'
+const [library, path] = process.argv.slice(2)
+const { ENTRY_STRIDE, openFileQueue } = await import(library)
 
-const queue = openFileQueue({ path: process.argv[2] })
+const queue = openFileQueue({ path })
 const entry = new Float64Array(ENTRY_STRIDE).fill(Number.NaN)
 entry[0] = -1
 for (let ms = 1; ; ms++) {

@@ -1,16 +1,15 @@
 /** `alzy device add` as somebody at a terminal uses it: what is printed is read back by a camera, and pairs a phone. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { qrCode } from '../../src/commands/qrCode.ts'
 import { describeOnEachDatabase } from '../rig/eachDatabase.ts'
+import { built } from '../rig/gear.ts'
 import { runAlzy } from '../rig/hub.ts'
 import { plainLines, readQrCode } from '../rig/qrReader.ts'
 import { welcomedDevice } from '../rig/welcomed.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const SCRIPT = '/usr/bin/script'
 const scriptMissing = existsSync(SCRIPT) ? '' : ` (${SCRIPT} is missing)`
 
@@ -54,7 +53,7 @@ describeOnEachDatabase('alzy device add', { ALZY_ORIGINS: 'https://hub.example.o
     `prints into a terminal a code that a camera reads, and pairs${scriptMissing}`,
     async () => {
       const { email } = await on.hub.addUser()
-      const command = `${process.execPath} ${MAIN} device add ${email} Phone`
+      const command = `${process.execPath} ${await built('main.js')} device add ${email} Phone`
       const env = { PATH: process.env.PATH, TERM: 'xterm-256color', ...local() }
       const { stdout } = await promisify(execFile)(SCRIPT, ['-qec', command, '/dev/null'], { env })
       expect(stdout).toMatch(/^device \d+: Phone of /)

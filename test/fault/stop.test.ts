@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'vitest'
+import { built } from '../rig/gear.ts'
 import { createLedger, type Ledger, type Note } from '../rig/ledger.ts'
 import { signal, stateOf } from '../rig/processes.ts'
 import { until } from '../rig/until.ts'
@@ -17,7 +17,6 @@ import { IS_LONG, type Stage, scenario } from './scenario.ts'
 const [FROZEN_MS_MIN, FROZEN_MS_MAX] = IS_LONG ? [1_000, 30_000] : [500, 2_000]
 /** At the pace of the devices there is an ACK every few milliseconds. */
 const STILL_MS = 250
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 /** Points that a device sends which is stopped in the middle of them: long enough for that, seven seconds. */
 const REPLAYED = 300
 const PACE = '4'
@@ -90,7 +89,7 @@ scenario(
       const rows = await on.database.query('select 1 from points where device_id = $1', [id])
       return rows.length
     }
-    const device = replayed(PACE)
+    const device = await replayed(PACE)
     await until(async () => (await count()) > 10, 'the device to be under way')
     signal(device.pid!, 'SIGSTOP')
     await until(() => stateOf(device.pid!)?.startsWith('T'), 'the device stands still')
@@ -106,7 +105,7 @@ scenario(
       signal(device.pid!, 'SIGKILL')
       expect(await ended).toEqual([null, 'SIGKILL'])
       // The same again, by a device that knows nothing of what was acknowledged.
-      expect(await once(replayed('0'), 'exit')).toEqual([0, null])
+      expect(await once(await replayed('0'), 'exit')).toEqual([0, null])
     } else expect(await ended).toEqual([0, null])
     // It ends well when all of it is acknowledged.
     for (const note of ledger.notes) note.acknowledgedMs = Date.now()
@@ -178,7 +177,12 @@ function noteOf(recordedMs: number, i: number): Note {
 }
 
 /** The device that the project ships, in a process of its own. */
-function startReplay(on: Stage, { notes }: Ledger, deviceKey: string, speed: string): ChildProcess {
+async function startReplay(
+  on: Stage,
+  { notes }: Ledger,
+  deviceKey: string,
+  speed: string,
+): Promise<ChildProcess> {
   const folder = mkdtempSync(path.join(tmpdir(), 'alzy-replay-'))
   const file = path.join(folder, 'track.csv')
   const lines = notes.map(({ recordedMs, values: [lat, lng] }) =>
@@ -186,7 +190,7 @@ function startReplay(on: Stage, { notes }: Ledger, deviceKey: string, speed: str
   )
   writeFileSync(file, `${['lat,lng,time', ...lines].join('\n')}\n`)
   const args = ['replay', file, '--key', deviceKey, '--speed', speed, '--shift', 'none', '--url', on.url()]
-  const device = spawn(process.execPath, [MAIN, ...args], { stdio: 'ignore' })
+  const device = spawn(process.execPath, [await built('main.js'), ...args], { stdio: 'ignore' })
   device.once('exit', () => rmSync(folder, { recursive: true }))
   return device
 }

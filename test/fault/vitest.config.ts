@@ -9,7 +9,7 @@ export default defineConfig({
     include: ['test/fault/*.test.ts', 'test/hostile/*.test.ts', 'test/simulation/*.test.ts'],
     // It compares the README with the report, which is under way.
     exclude: ['test/fault/readme.test.ts'],
-    globalSetup: ['test/rig/globalSetup.ts', 'test/rig/embeddedSetup.ts', 'test/fault/report.ts'],
+    globalSetup: ['test/rig/onDemand.ts', 'test/fault/report.ts'],
     maxWorkers: 1,
     env: {
       ...usual.test?.env,

@@ -4,11 +4,14 @@
  * Without a mutant all of them pass, or that would prove nothing.
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { SOURCES } from '../rig/dist.ts'
+import { gearPlace } from '../rig/gear.ts'
+import { outsideOf } from '../rig/outside.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
 import { plant } from './patch.ts'
 
@@ -54,6 +57,9 @@ describe('without a mutant', () => {
 })
 
 function build(): void {
+  // As the whole build begins, or the tests would refuse what follows.
+  const list = path.join(copy, SOURCES)
+  writeFileSync(list, readFileSync(list))
   const built = npx('node_modules/typescript/bin/tsc', ['-p', 'src'])
   expect(built.stdout, 'what does not build counts for nothing').toBe('')
   expect(built.status).toBe(0)
@@ -109,14 +115,6 @@ function readReport(file: string, stderr: string): string {
 
 /** A program of the copy, behind everything else that wants the processor. */
 function npx(program: string, args: readonly string[]) {
-  const given = {
-    ...process.env,
-    MUTANTS_POSTGRES: JSON.stringify(inject('postgres')),
-    MUTANTS_TEMPLATE: inject('embeddedTemplate'),
-  }
-  // A run inside of a run would take itself for a worker.
-  const env = Object.fromEntries(
-    Object.entries(given).filter(([name]) => !/^(VITEST|NODE_ENV|TEST$)/.test(name)),
-  )
+  const env = { ...outsideOf(process.env), MUTANTS_GEAR: JSON.stringify(gearPlace()) }
   return spawnSync('nice', [process.execPath, program, ...args], { cwd: copy, encoding: 'utf8', env })
 }

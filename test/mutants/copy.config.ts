@@ -1,4 +1,4 @@
-/** How tests run in the copy: on the databases of whoever made the copy, and no longer than the first failure. */
+/** How tests run in the copy: with what the run outside has started, and no longer than the first failure. */
 import { defineConfig } from 'vitest/config'
 import usual from '../vitest.config.ts'
 

@@ -1,8 +1,6 @@
-/** The databases of the run outside, for the tests in the copy. */
+/** What the run outside has started, for the tests in the copy: they ask there. */
 import type { TestProject } from 'vitest/node'
 
 export function setup(project: TestProject): void {
-  const { MUTANTS_POSTGRES, MUTANTS_TEMPLATE } = process.env
-  project.provide('postgres', JSON.parse(MUTANTS_POSTGRES!))
-  project.provide('embeddedTemplate', MUTANTS_TEMPLATE!)
+  project.provide('gear', JSON.parse(process.env.MUTANTS_GEAR!))
 }

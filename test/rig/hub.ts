@@ -8,12 +8,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { createTokens, readSecret } from '../../src/access/tokens.ts'
+import { built } from './gear.ts'
 import type { TestDatabase } from './kinds.ts'
 import { secretIn } from './secrets.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const READY_MS = 240_000
 
 export interface TestHub {
@@ -65,7 +64,7 @@ let users = 0
 
 /** Starts a hub and waits until it is ready. Whoever starts it ends it. */
 export async function startHub({ database, env = {}, waitsForReady = true }: HubOptions): Promise<TestHub> {
-  const child = spawn(process.execPath, [MAIN, 'serve'], {
+  const child = spawn(process.execPath, [await built('main.js'), 'serve'], {
     env: {
       PATH: process.env.PATH,
       ALZY_PORT: '0',
@@ -203,7 +202,7 @@ export async function runAlzy(
   env: Record<string, string>,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'alzy-cli-'))
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [await built('main.js'), ...args], {
     cwd: directory,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,17 +5,10 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { inject } from 'vitest'
 import { connectDatabase } from '../../src/store/line/connection.ts'
 import { openEmbedded } from '../../src/store/open/embedded.ts'
+import { ask, built } from './gear.ts'
 import { freshDatabase, postgresMissing } from './sharedPostgres.ts'
-
-declare module 'vitest' {
-  export interface ProvidedContext {
-    /** A data directory with the schema in it, to copy. */
-    embeddedTemplate: string
-  }
-}
 
 export interface TestDatabase {
   /** What a hub needs to run on it. */
@@ -40,14 +33,16 @@ export const databaseKinds: readonly DatabaseKind[] = [
   { name: 'postgresql', missing: postgresMissing, create: createPostgres },
 ]
 
-/** For tests to which it is all one: a PostgreSQL that runs already, where there is one. */
+/** For tests to which it is all one: PostgreSQL, where there is one. */
 export const quickestKind: DatabaseKind =
   databaseKinds.find(({ name, missing }) => name === 'postgresql' && missing === null) ?? databaseKinds[0]!
 
-/** Copies the directory that embeddedSetup made, since making one takes much longer. */
+/** Copies a directory that was made once for all tests, since making one takes much longer. */
 export async function createEmbedded(): Promise<TestDatabase> {
+  // It is dist/ that makes it.
+  await built('main.js')
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'alzy-data-'))
-  await cp(inject('embeddedTemplate'), dataDir, { recursive: true })
+  await cp(await ask('embedded'), dataDir, { recursive: true })
   return {
     env: { ALZY_DATA_DIR: dataDir },
     query: async (text, parameters) => {

@@ -2,7 +2,7 @@
  * A private PostgreSQL cluster in a temporary folder, with full durability, to be used and to be hurt: it can
  * be restarted, killed as by a loss of power, and frozen. It refuses to know what is stored in it.
  */
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   chownSync,
   closeSync,
@@ -34,15 +34,18 @@ export interface Missing {
 
 export type Postgres = Awaited<ReturnType<typeof openCluster>>
 
-/** Takes a few seconds. Rejects, with the end of the server's log, when a cluster that could run does not. */
-export async function startPostgres(): Promise<Postgres | Missing> {
+/** The folder of its programs. Starts nothing, and takes no longer than to ask one of them where its other files are. */
+export function findPostgres(): { binaries: string } | Missing {
   const binaries = findBinaries()
   if (!binaries) return { missing: 'initdb and postgres were not found' }
-  const cluster = await openCluster(binaries)
-  const postgis = "select 1 from pg_available_extensions where name = 'postgis'"
-  if ((await cluster.query('postgres', postgis)).length > 0) return cluster
-  await cluster.stop()
-  return { missing: `the PostgreSQL in ${binaries} has no PostGIS` }
+  const control = join(shareOf(binaries), 'extension', 'postgis.control')
+  return existsSync(control) ? { binaries } : { missing: `the PostgreSQL in ${binaries} has no PostGIS` }
+}
+
+/** Takes a few seconds. Rejects, with the end of the server's log, when a cluster that could run does not. */
+export async function startPostgres(): Promise<Postgres | Missing> {
+  const found = findPostgres()
+  return 'missing' in found ? found : openCluster(found.binaries)
 }
 
 async function openCluster(binaries: string) {
@@ -208,6 +211,14 @@ function findBinaries(): string | null {
   return (
     folders.find((folder) => ['initdb', 'postgres'].every((name) => existsSync(join(folder, name)))) ?? null
   )
+}
+
+/** Where the files are that belong to these programs, extensions among them, by their own word. */
+function shareOf(binaries: string): string {
+  // It shows them of any data folder, but not to root, and not from where its user may not be.
+  const options = { ...ownerOfServer(), cwd: '/', encoding: 'utf8', stdio: 'pipe' } as const
+  const shown = spawnSync(join(binaries, 'initdb'), ['--show', '--pgdata=none'], options)
+  return /^share_path=(.+)$/m.exec(shown.stdout + shown.stderr)?.[1] ?? ''
 }
 
 function pathFolders(): string[] {

@@ -3,24 +3,15 @@
  * it is never hurt: a test that restarts, kills or freezes a server starts its own with startPostgres.
  */
 import { randomBytes } from 'node:crypto'
-import { inject } from 'vitest'
 import { databasesOf, POSTGIS_TEMPLATE, type PostgresFacts, type Row } from './cluster.ts'
-import type { Missing } from './postgres.ts'
-
-declare module 'vitest' {
-  export interface ProvidedContext {
-    postgres: PostgresFacts | Missing
-  }
-}
+import { ask, gearPlace } from './gear.ts'
 
 /** Why there is no PostgreSQL here, or null: `describe.skipIf(postgresMissing)('…')`. */
-export const postgresMissing: string | null = reason(inject('postgres'))
+export const postgresMissing: string | null = gearPlace().postgresMissing
 
-/** How to reach the shared cluster; throws where there is none, so ask postgresMissing first. */
-export function sharedPostgres(): PostgresFacts {
-  const facts = inject('postgres')
-  if ('missing' in facts) throw new Error(`no PostgreSQL: ${facts.missing}`)
-  return facts
+/** How to reach the shared cluster, which runs from now on; rejects where there is none: ask postgresMissing first. */
+export function sharedPostgres(): Promise<PostgresFacts> {
+  return ask('postgres')
 }
 
 export interface Database {
@@ -32,7 +23,7 @@ export interface Database {
 
 /** A database for one test alone, with PostGIS and nothing else in it. */
 export async function freshDatabase(): Promise<Database> {
-  const databases = databasesOf(sharedPostgres())
+  const databases = databasesOf(await sharedPostgres())
   const name = `test_${randomBytes(6).toString('hex')}`
   await databases.createDatabase(name, POSTGIS_TEMPLATE)
   return {
@@ -41,8 +32,4 @@ export async function freshDatabase(): Promise<Database> {
     query: (text, parameters) => databases.query(name, text, parameters),
     drop: () => databases.dropDatabase(name),
   }
-}
-
-function reason(provided: PostgresFacts | Missing): string | null {
-  return 'missing' in provided ? provided.missing : null
 }

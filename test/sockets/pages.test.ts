@@ -3,14 +3,12 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { built } from '../rig/gear.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { createEmbedded, type TestDatabase } from '../rig/kinds.ts'
 import { until } from '../rig/until.ts'
-
-const BUILT = fileURLToPath(new URL('../../dist/web', import.meta.url))
 
 interface Got {
   status: number
@@ -21,9 +19,12 @@ interface Got {
 describe('the pages', () => {
   let database: TestDatabase
   let hub: TestHub
+  /** The folder in which they are built. */
+  let pages: string
 
   beforeAll(async () => {
     database = await createEmbedded()
+    pages = await built('web')
     hub = await startHub({
       database,
       env: { ALZY_MAP_STYLE: 'https://tiles.example.org/styles/quiet.json' },
@@ -108,7 +109,7 @@ describe('the pages', () => {
     expect(plain.headers['cache-control']).toBe('public, max-age=31536000, immutable')
     expect(plain.headers['content-type']).toBe('text/javascript; charset=utf-8')
     expect(plain.headers['content-encoding']).toBeUndefined()
-    expect(plain.body.equals(readFileSync(BUILT + place))).toBe(true)
+    expect(plain.body.equals(readFileSync(pages + place))).toBe(true)
     const gzip = await ask(place!, { 'accept-encoding': 'gzip, deflate, br;q=0' })
     expect(gzip.headers['content-encoding']).toBe('gzip')
     expect(gunzipSync(gzip.body).equals(plain.body)).toBe(true)
@@ -120,7 +121,7 @@ describe('the pages', () => {
 
   test('somebody who reads slowly gets all of a large file', async () => {
     const chart = readFileSync(
-      `${BUILT}${(await assetsOf('/')).find((name) => name.endsWith('.js'))}`,
+      `${pages}${(await assetsOf('/')).find((name) => name.endsWith('.js'))}`,
       'utf8',
     )
     const name = /chart-[\w-]+\.js/.exec(chart)![0]
@@ -134,7 +135,7 @@ describe('the pages', () => {
         resolve(Buffer.concat(chunks))
       }).on('error', reject)
     })
-    expect(body.equals(readFileSync(`${BUILT}/assets/${name}`))).toBe(true)
+    expect(body.equals(readFileSync(`${pages}/assets/${name}`))).toBe(true)
   })
 
   test('after HEAD the connection is good for the next request', async () => {

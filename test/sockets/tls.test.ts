@@ -11,6 +11,7 @@ import path from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { built } from '../rig/gear.ts'
 import { runAlzy, startHub, type TestHub } from '../rig/hub.ts'
 import { createEmbedded, type TestDatabase } from '../rig/kinds.ts'
 import { pointsFrame } from '../rig/points.ts'
@@ -18,7 +19,6 @@ import { freePort } from '../rig/ports.ts'
 import { until } from '../rig/until.ts'
 import { openDevice, openViewer } from '../rig/wire.ts'
 
-const DIST = fileURLToPath(new URL('../../dist/', import.meta.url))
 /** The server library leaves a reader alone for so long, if nobody keeps it from it. */
 const LIBRARY_PATIENCE_MS = 16_000
 /** Points, a second apart: more of them than fit into the buffers on the way. */
@@ -210,8 +210,9 @@ describe.skipIf(opensslMissing !== '')(`a hub with TLS${opensslMissing}`, () => 
   })
 
   test('passes the health check of its image', async () => {
+    const healthcheck = await built('healthcheck.js')
     const child = (more: Record<string, string>) =>
-      once(spawn(process.execPath, [`${DIST}healthcheck.js`], { env: { ...env, ...more } }), 'exit')
+      once(spawn(process.execPath, [healthcheck], { env: { ...env, ...more } }), 'exit')
     expect((await child({}))[0]).toBe(0)
     expect((await child({ ALZY_PORT: String(await freePort()) }))[0]).toBe(1)
   })
@@ -282,7 +283,7 @@ describe.skipIf(opensslMissing !== '')(`files of TLS${opensslMissing}`, () => {
 describe.skipIf(opensslMissing !== '')(`the demo with TLS${opensslMissing}`, () => {
   test('moves, and says how to watch it', async () => {
     const database = await createEmbedded()
-    const child = spawn(process.execPath, [`${DIST}main.js`, 'demo'], {
+    const child = spawn(process.execPath, [await built('main.js'), 'demo'], {
       env: {
         ...database.env,
         PATH: process.env.PATH,

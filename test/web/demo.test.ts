@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { built } from '../rig/gear.ts'
 import { runAlzy } from '../rig/hub.ts'
 import { createEmbedded, type TestDatabase } from '../rig/kinds.ts'
 import { until } from '../rig/until.ts'
@@ -19,7 +19,6 @@ import {
 } from './browser.ts'
 import { centreOf, changedPixels } from './pixels.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const START_MS = 240_000
 const name = browserMissing === null ? 'the demo' : `the demo (${browserMissing})`
 /** The part of the map that nothing covers. */
@@ -44,7 +43,8 @@ describe.skipIf(browserMissing !== null)(name, { timeout: 600_000 }, () => {
   beforeAll(async () => {
     database = await createEmbedded()
     const env = { PATH: process.env.PATH, ALZY_PORT: '0', ALZY_LOG_LEVEL: 'warn', ...database.env }
-    demo = spawn(process.execPath, [MAIN, 'demo'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+    const stdio = ['ignore', 'pipe', 'inherit'] as const
+    demo = spawn(process.execPath, [await built('main.js'), 'demo'], { env, stdio: [...stdio] })
     const lines: string[] = []
     createInterface({ input: demo.stdout! }).on('line', (line) => lines.push(line))
     link = await until(

@@ -21,7 +21,7 @@ describeOnPostgres('a connection', (on) => {
   const notices: string[] = []
 
   beforeAll(async () => {
-    proxy = await startProxy({ host: '127.0.0.1', port: sharedPostgres().port })
+    proxy = await startProxy({ host: '127.0.0.1', port: (await sharedPostgres()).port })
     await on.outsider.runScript(`
       create type colour as enum ('red');
       create table places (id int primary key, lat numeric(9,7) check (lat < 50), lng int not null, other int references places);
@@ -231,7 +231,7 @@ describeOnPostgres('a connection', (on) => {
   })
 
   test('tries the other hosts of its address when one of them is down', async () => {
-    const { port } = sharedPostgres()
+    const { port } = await sharedPostgres()
     await proxy.refuse()
     const url = on.database.url.replace(`127.0.0.1:${port}`, `127.0.0.1:${proxy.port},127.0.0.1:${port}`)
     expect(url).not.toBe(on.database.url)

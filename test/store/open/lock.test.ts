@@ -5,12 +5,11 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { lockDirectory } from '../../../src/store/open/lock.ts'
 import { StartError } from '../../../src/store/open/startError.ts'
+import { built } from '../../rig/gear.ts'
 
-const LOCK = fileURLToPath(new URL('../../../dist/store/open/lock.js', import.meta.url))
 const HOLDER = `
   const { lockDirectory } = await import(process.argv[1])
   const unlock = await lockDirectory(process.argv[2]).catch((error) => {
@@ -36,8 +35,9 @@ afterEach(async () => {
 })
 
 /** Another process that takes the lock if it can; what it says, line by line. */
-function startHolder() {
-  const holder = spawn(process.execPath, ['--input-type=module', '--eval', HOLDER, LOCK, directory], {
+async function startHolder() {
+  const lock = await built('store/open/lock.js')
+  const holder = spawn(process.execPath, ['--input-type=module', '--eval', HOLDER, lock, directory], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   holders.push(holder)
@@ -48,9 +48,9 @@ function startHolder() {
 const IN_USE = /^the data directory .*data is in use by another hub; .*ALZY_DATA_DIR.*$/
 
 test('a second process is refused, with one line that says what to do', async () => {
-  const first = startHolder()
+  const first = await startHolder()
   expect(await first.said()).toBe('locked')
-  const second = startHolder()
+  const second = await startHolder()
   expect(await second.said()).toMatch(IN_USE)
   const refused = await lockDirectory(directory).catch((error) => error)
   expect(refused).toBeInstanceOf(StartError)
@@ -58,20 +58,20 @@ test('a second process is refused, with one line that says what to do', async ()
 })
 
 test('the lock of a process that was killed is free at once', async () => {
-  const first = startHolder()
+  const first = await startHolder()
   expect(await first.said()).toBe('locked')
   first.holder.kill('SIGKILL')
   await once(first.holder, 'exit')
-  const second = startHolder()
+  const second = await startHolder()
   expect(await second.said()).toBe('locked')
 })
 
 test('the lock of a process that let go of it is free while that process lives', async () => {
-  const first = startHolder()
+  const first = await startHolder()
   expect(await first.said()).toBe('locked')
   first.holder.stdin!.write('let go\n')
   expect(await first.said()).toBe('unlocked')
-  const second = startHolder()
+  const second = await startHolder()
   expect(await second.said()).toBe('locked')
   await expect(lockDirectory(directory)).rejects.toBeInstanceOf(StartError)
 })

@@ -96,7 +96,7 @@ describe.skipIf(postgresMissing !== null)(name, () => {
     'are applied once when %i hubs start on an empty database at the same moment',
     async (hubs) => {
       const { options } = serverOptions(database.url)
-      const databases = databasesOf(sharedPostgres())
+      const databases = databasesOf(await sharedPostgres())
       await databases.dropDatabase(database.name)
       // Not even PostGIS is there.
       await databases.createDatabase(database.name)
@@ -180,7 +180,7 @@ describe.skipIf(postgresMissing !== null)(name, () => {
   test.each(['kill', 'fin', 'rst'] as const)(
     'that are cut off by a %s leave nothing behind, and are the fault of the environment',
     async (fault) => {
-      const proxy = await startProxy({ host: '127.0.0.1', port: sharedPostgres().port })
+      const proxy = await startProxy({ host: '127.0.0.1', port: (await sharedPostgres()).port })
       const slow = migration(2, 'insert into log values (2); select pg_sleep(60)')
       const failing = applyMigrations(connect(urlAt(database.url, proxy.port), 10_000), [
         steps[0]!,

@@ -22,7 +22,7 @@ describeOnPostgres('a store', (on) => {
   })
 
   async function behindProxy(): Promise<{ proxy: FaultProxy; url: string }> {
-    const proxy = await startProxy({ host: '127.0.0.1', port: sharedPostgres().port })
+    const proxy = await startProxy({ host: '127.0.0.1', port: (await sharedPostgres()).port })
     proxies.push(proxy)
     return { proxy, url: urlAt(on.database.url, proxy.port) }
   }
@@ -115,7 +115,7 @@ describeOnPostgres('a store', (on) => {
     })
 
     test('when it may not create PostGIS and nobody else has', async () => {
-      const databases = databasesOf(sharedPostgres())
+      const databases = databasesOf(await sharedPostgres())
       const name = `test_${randomBytes(6).toString('hex')}`
       await databases.query('postgres', `create role ${name} login`)
       await databases.query('postgres', `create database ${name} owner ${name}`)

@@ -34,7 +34,7 @@ describeOnPostgres('a writer whose line is', (on) => {
   let store: Store
 
   beforeAll(async () => {
-    proxy = await startProxy({ host: '127.0.0.1', port: sharedPostgres().port })
+    proxy = await startProxy({ host: '127.0.0.1', port: (await sharedPostgres()).port })
     const { options } = serverOptions(urlAt(on.database.url, proxy.port), { writeTimeoutMs: 2_500 })
     store = await openStore(options, new AbortController().signal)
   })
