@@ -2,6 +2,7 @@ import { encode } from '@msgpack/msgpack'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readToDevice, readToViewer } from '../../src/client/frames.ts'
+import { runs } from '../rig/runs.ts'
 
 const device = [7, 1, 'van', 'blue', 'android', true, 5, 100, 3, [1, 'active', 1000, 2, 3, null, 4]]
 
@@ -63,13 +64,13 @@ test('no bytes make the reader throw', () => {
       readToDevice(bytes)
       readToViewer(bytes)
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   )
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
       readToDevice(bytes)
       readToViewer(bytes)
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   )
 })

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Backlog, createBacklog, type Entry, SIDE_LANE } from '../../src/core/backlog.ts'
 import { type Device, keepPoints, keepSessionOp } from '../../src/core/device.ts'
+import { runs } from '../rig/runs.ts'
 import { LIMITS, NOW_MS, newDevice, pointsFrame, sessionFrame } from './frames.ts'
 
 type Owner = string
@@ -221,7 +222,7 @@ describe('whatever is offered, taken and done in whatever order', () => {
         const { offered, done } = play(steps, () => {})
         expect(done).toEqual(offered)
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 
@@ -235,7 +236,7 @@ describe('whatever is offered, taken and done in whatever order', () => {
           }
         })
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 
@@ -249,7 +250,7 @@ describe('whatever is offered, taken and done in whatever order', () => {
         expect([backlog.points, backlog.frames]).toEqual([0, 0])
         for (const device of devices) expect([device.pendingPoints, device.pendingFrames]).toEqual([0, 0])
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 })

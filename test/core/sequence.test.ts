@@ -4,12 +4,13 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { runs } from '../rig/runs.ts'
 import { rowsOf } from './frames.ts'
 import { anyScript, type Script } from './moves.ts'
 import { play } from './play.ts'
 import type { FrameTold, Story } from './story.ts'
 
-const RUNS = 100
+const RUNS = runs(100)
 
 /** Acts out random scripts; a failure prints the seed and the shortest script found. */
 function inEveryPlay(check: (story: Story, script: Script) => void): void {

@@ -12,6 +12,7 @@ import {
   type StoredSession,
 } from '../../src/core/sessions.ts'
 import type { SessionOp } from '../../src/protocol/messages.ts'
+import { runs } from '../rig/runs.ts'
 import { GAP_MS, HOUR_MS, IDLE_MS, MINUTE_MS, NOW_MS, storedSession } from './frames.ts'
 
 const OPS = [0, 1, 2, 3] as const
@@ -446,7 +447,7 @@ describe('what the store found', () => {
         if (status !== 'ended') return
         for (const { session } of hubs) expect(endedMs).toBeGreaterThanOrEqual(session.lastMs)
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     )
   })
 

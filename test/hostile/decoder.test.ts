@@ -10,10 +10,11 @@ import { BATCH_POINTS_MAX } from '../protocol/frames.ts'
 import { valueByOfficial } from '../protocol/reference.ts'
 import { faultOfDevice, faultOfViewer, readOr, withoutFloat32 } from '../protocol/verdict.ts'
 import { createChance } from '../rig/chance.ts'
+import { runs } from '../rig/runs.ts'
 import { createHostileFrames } from './frames.ts'
 
 const IS_LONG = process.env.FAULT_LONG === '1'
-const FRAMES = IS_LONG ? 10_000_000 : 1_000_000
+const FRAMES = IS_LONG ? 10_000_000 : runs(1_000_000, 10_000)
 const SEED = Number(process.env.FAULT_SEED)
 /** A slab that small frames share. */
 const DOUBLES_SPARE = 1_024

@@ -28,6 +28,7 @@ import {
   SNAP_HEAD_BYTES_MAX,
 } from '../../src/protocol/encode.ts'
 import { DEVICE_COLORS, DEVICE_PLATFORMS, type Rejected } from '../../src/protocol/messages.ts'
+import { runs } from '../rig/runs.ts'
 import { joined } from './encodings.ts'
 import { anyInt, anyText, INTEGER_EDGES } from './frames.ts'
 import { survey } from './survey.ts'
@@ -153,7 +154,7 @@ describe('a frame for a viewer', () => {
         expect(heard(encodeTick(tick))).toStrictEqual([90, tick])
         expect(Buffer.from(encodeTick(tick))).toStrictEqual(Buffer.from(encodeOfficial([90, tick])))
       }),
-      { examples: INTEGER_EDGES.map((edge) => [edge] as [number]), numRuns: 1_000 },
+      { examples: INTEGER_EDGES.map((edge) => [edge] as [number]), numRuns: runs(1_000) },
     )
   })
 })
@@ -183,7 +184,7 @@ describe('LIVE', () => {
         const points = batch.map((point) => [Math.floor(point[0] / 2), ...point.slice(1)])
         expectLive(p, sessionMs, points, 0, points.length)
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     )
   })
 
@@ -279,7 +280,7 @@ describe('SNAP and DEVICE', () => {
       fc.property(anyRecord, (record) => {
         expect(heard(encodeDeviceRecord(record))).toStrictEqual([84, said(record)])
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 
@@ -296,7 +297,7 @@ describe('SNAP and DEVICE', () => {
           expect(bytes.length - joined(parts).length).toBeLessThanOrEqual(SNAP_HEAD_BYTES_MAX)
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 

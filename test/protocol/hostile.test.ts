@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeDeviceFrame, decodeViewerFrame } from '../../src/protocol/decode.ts'
+import { runs } from '../rig/runs.ts'
 import { watchAllocations } from './allocations.ts'
 import { float64, joined, number, type Raw, raw, shortest, type Wire, write } from './encodings.ts'
 import { BATCH_POINTS_MAX } from './frames.ts'
@@ -37,7 +38,7 @@ describe('any bytes at all', () => {
     ['damaged frames', damagedFrame, 4_000],
     ['frames with odd values', oddFrame, 3_000],
   ])('give a frame, nothing or an error: %s', (_name, bytes, numRuns) => {
-    fc.assert(fc.property(bytes as fc.Arbitrary<Uint8Array>, expectHarmless), { numRuns })
+    fc.assert(fc.property(bytes as fc.Arbitrary<Uint8Array>, expectHarmless), { numRuns: runs(numRuns) })
   })
 
   test('leave nothing behind that changes how the next frame is read', () => {
@@ -48,7 +49,7 @@ describe('any bytes at all', () => {
         decodeViewerFrame(bytes)
         expect(device(DEVICE_FRAMES.POINTS!)).toStrictEqual(after)
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     )
   })
 
@@ -337,6 +338,7 @@ describe('a count that lies', () => {
         expect(asked.arrayMax).toBeLessThanOrEqual(bytes.length)
         expect(asked.doublesMax).toBeLessThanOrEqual(8 * bytes.length)
       }),
+      // A frame that is larger than what small ones share is rare.
       { numRuns: 2_000 },
     )
     expect(largest).toBeGreaterThan(0)

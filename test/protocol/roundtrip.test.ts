@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { Packr, pack as packDefault } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import { decodeDeviceFrame, decodeViewerFrame } from '../../src/protocol/decode.ts'
+import { runs } from '../rig/runs.ts'
 import { chooseFrom, integerForms, joined, shortest, type Wire, write } from './encodings.ts'
 import { anyPicks, BATCH_POINTS_MAX, deviceSample, INTEGER_EDGES, viewerSample } from './frames.ts'
 
@@ -27,7 +28,7 @@ describe.each(Object.entries(encoders))('a frame written by %s', (_name, encode)
       fc.property(deviceSample, ({ fields, message }) => {
         expect(device(encode(fields))).toStrictEqual(message)
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     )
   })
 
@@ -36,7 +37,7 @@ describe.each(Object.entries(encoders))('a frame written by %s', (_name, encode)
       fc.property(viewerSample, ({ fields, message }) => {
         expect(decodeViewerFrame(encode(fields))).toStrictEqual(message)
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     )
   })
 })
@@ -47,7 +48,7 @@ describe('a frame in any mixture of legal forms', () => {
       fc.property(deviceSample, anyPicks, ({ fields, message }, picks) => {
         expect(device(write(fields, chooseFrom(picks)))).toStrictEqual(message)
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     )
   })
 
@@ -56,7 +57,7 @@ describe('a frame in any mixture of legal forms', () => {
       fc.property(viewerSample, anyPicks, ({ fields, message }, picks) => {
         expect(decodeViewerFrame(write(fields, chooseFrom(picks)))).toStrictEqual(message)
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     )
   })
 
