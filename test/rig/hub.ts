@@ -14,6 +14,8 @@ import type { TestDatabase } from './kinds.ts'
 import { secretIn } from './secrets.ts'
 
 const READY_MS = 240_000
+/** For whoever looks for a fault: HUB_LOG=1 shows what hubs write, HUB_FLAGS=--inspect-brk is for their Node. */
+const { HUB_LOG, HUB_FLAGS = '' } = process.env
 
 export interface TestHub {
   port: number
@@ -64,7 +66,8 @@ let users = 0
 
 /** Starts a hub and waits until it is ready. Whoever starts it ends it. */
 export async function startHub({ database, env = {}, waitsForReady = true }: HubOptions): Promise<TestHub> {
-  const child = spawn(process.execPath, [await built('main.js'), 'serve'], {
+  const flags = HUB_FLAGS.split(' ').filter((flag) => flag !== '')
+  const child = spawn(process.execPath, [...flags, await built('main.js'), 'serve'], {
     env: {
       PATH: process.env.PATH,
       ALZY_PORT: '0',
@@ -164,9 +167,11 @@ function readLog(child: ChildProcess) {
   let errors = ''
   createInterface({ input: child.stderr! }).on('line', (text) => {
     errors += `${text}\n`
+    show(text)
     failOnSecret(text)
   })
   createInterface({ input: child.stdout! }).on('line', (text) => {
+    show(text)
     failOnSecret(text)
     const line = JSON.parse(text) as Record<string, unknown>
     log.push(line)
@@ -183,6 +188,10 @@ function readLog(child: ChildProcess) {
       setTimeout(late, READY_MS).unref()
     })
   }
+}
+
+function show(line: string): void {
+  if (HUB_LOG === '1') process.stderr.write(`${line}\n`)
 }
 
 /** Fails the run, from wherever: no test has to think of it. */
