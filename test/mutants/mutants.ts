@@ -790,4 +790,13 @@ export const MUTANTS: readonly Mutant[] = [
     named: 'seeds',
     by: /seeds: .* told that it is (not )?watched, which is wrong/,
   },
+  {
+    breaks: 'a hub that was stopped holds its own silence against others',
+    file: 'clock.ts',
+    search: 'Math.min(clock.elapsed() - checkedMs, STALL_MS)',
+    replace: 'Math.min(clock.elapsed() - checkedMs, STALL_MS * 1e9)',
+    tests: ['sockets/stopped.test.ts'],
+    named: `${EACH_STORE}.*admins`,
+    by: /whose SEEN it reads late: AssertionError: expected \[ 4402, .* to deeply equal \[ 'again'/,
+  },
 ]
