@@ -1,4 +1,4 @@
-/** The one structural rule that a machine has to keep: who may import what (README, invariant 6). */
+/** The one structural rule that a machine has to keep: who may import what (src/README.md, invariant 6). */
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,6 +1,6 @@
 /**
- * The README says of the faults what the report of the suite says, and nothing else. `npm run test:fault:readme` puts the
- * table there: the README is its own snapshot.
+ * test/README.md says of the faults what the report of the suite says, and nothing else. `npm run test:fault:readme` puts
+ * the table there: the page is its own snapshot.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ import {
   tableOf,
 } from './result.ts'
 
-const README = fileURLToPath(new URL('../../README.md', import.meta.url))
+const README = fileURLToPath(new URL('../README.md', import.meta.url))
 const [BEGIN, END] = ['<!-- faults: made by npm run test:fault:readme -->', '<!-- /faults -->']
 
 const declared: string[] = Object.values(ROWS_APART)
@@ -29,7 +29,7 @@ const HERE = new URL('.', import.meta.url)
 const files = readdirSync(HERE).filter((name) => name.endsWith('.test.ts') && name !== 'readme.test.ts')
 for (const file of [...files, '../hostile/sockets.test.ts']) await import(fileURLToPath(new URL(file, HERE)))
 
-test('the table in the README is that of the results', async () => {
+test('the table in test/README.md is that of the results', async () => {
   const readme = readFileSync(README, 'utf8')
   const [begin, end] = [readme.indexOf(BEGIN), readme.indexOf(END)]
   expect(begin, 'where the table begins').toBeGreaterThan(0)

@@ -1,6 +1,6 @@
 /**
  * Begins the report of a run anew, closes it with what the run was, and prints the table. The results of a whole run are
- * kept until the one after it is over, so that the README can tell of two in a row; those of any other are not.
+ * kept until the one after it is over, so that test/README.md can tell of two in a row; those of any other are not.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'

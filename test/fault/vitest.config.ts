@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     ...usual.test,
     include: ['test/fault/*.test.ts', 'test/hostile/*.test.ts', 'test/simulation/*.test.ts'],
-    // It compares the README with the report, which is under way.
+    // It compares the table of faults with the report, which is under way.
     exclude: ['test/fault/readme.test.ts'],
     globalSetup: ['test/rig/onDemand.ts', 'test/fault/report.ts'],
     maxWorkers: 1,
