@@ -1,45 +1,64 @@
-/** What the README says under "Run it for real" is run as it stands there, line by line, by a shell. */
+/** The blocks of commands that lead a new user are run as they stand on their pages, line by line, by a shell. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ROOT } from '../rig/dist.ts'
 import { startHub, type TestHub } from '../rig/hub.ts'
 import { createPostgres, type TestDatabase } from '../rig/kinds.ts'
 import { postgresMissing } from '../rig/sharedPostgres.ts'
 import { until } from '../rig/until.ts'
+import { readPage, readPages } from './pages.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const missing = postgresMissing ?? missingTool(['bash', 'curl', 'openssl'])
 const STEP_MS = 60_000
+const HERE = 'http://127.0.0.1:9001'
 
-describe.skipIf(missing !== null)(`the README${missing === null ? '' : ` (${missing})`}`, () => {
+describe.skipIf(missing !== null)(`the pages${missing === null ? '' : ` (${missing})`}`, () => {
   let database: TestDatabase
   let hub: TestHub
   let directory: string
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     database = await createPostgres()
     hub = await startHub({ database })
     // A clone in which a file may be saved.
-    directory = await mkdtemp(path.join(os.tmpdir(), 'alzy-readme-'))
+    directory = await mkdtemp(path.join(os.tmpdir(), 'alzy-pages-'))
     for (const name of ['package.json', 'node_modules', 'dist', 'src', 'sql']) {
       await symlink(path.join(ROOT, name), path.join(directory, name))
     }
   })
-  afterAll(async () => {
+  afterEach(async () => {
     await hub?.end()
     await database?.drop()
     await rm(directory, { recursive: true, force: true })
   })
 
-  test('leads from nothing to a live share and its end', { timeout: 10 * STEP_MS }, async () => {
-    const [setUp, pair, stream, share, save, endShare, revoke, ...more] = await steps()
+  test('README.md leads to a first device and a first viewer', { timeout: 10 * STEP_MS }, async () => {
+    const block = blockIn('README.md', 'A first device and a first viewer')
+    const shell = openShell(directory, { ...database.env, ALZY_URL: hub.http })
+    await shell.run(`${block} &`)
+    await until(() => /^\d{4}-\S+Z {2}Phone {2}/m.test(shell.output), 'the device to be watched', STEP_MS)
+    const stored = () => hub.metric('alzy_points_stored_total')
+    await until(async () => (await stored()) > 0, 'a point to be stored', STEP_MS)
+    // Whoever is not welcome any more ends: the replay and the watch.
+    expect((await hub.request('PATCH', '/v1/users/1', { isActive: false })).status).toBe(200)
+    await shell.run('wait')
+    expect(await shell.end()).toBe(0)
+  })
+
+  test('src/api/README.md leads from nothing to a live share and its end', {
+    timeout: 10 * STEP_MS,
+  }, async () => {
+    const [setUp, pair, stream, share, save, endShare, revoke, ...more] = blockIn(
+      'src/api/README.md',
+      '## From nothing to a live share',
+    ).split('\n\n')
     expect(more).toEqual([])
     const shell = openShell(directory, database.env)
-    await shell.run(setUp!.replaceAll('http://127.0.0.1:9001', hub.http))
+    await shell.run(setUp!.replaceAll(HERE, hub.http))
     await shell.run(pair!)
     await shell.run(`${stream}\nreplay=$!`)
     await until(
@@ -67,13 +86,41 @@ describe.skipIf(missing !== null)(`the README${missing === null ? '' : ` (${miss
     expect(row).toEqual({ count: await hub.metric('alzy_points_stored_total'), device: 1 })
     expect(await shell.end()).toBe(0)
   })
+
+  test('src/OPERATING.md leads to a first admin, and to what to watch', {
+    timeout: 10 * STEP_MS,
+  }, async () => {
+    const shell = openShell(directory, { ...database.env, ALZY_URL: hub.http })
+    await shell.run(blockIn('src/OPERATING.md', 'the first admin'))
+    expect(shell.output).toContain('user 1: me@example.org (admin)')
+    const token = /^ey\S+$/m.exec(shell.output)![0]
+    expect((await hub.request('GET', '/v1/errors', undefined, token)).status).toBe(200)
+    await shell.run(blockIn('src/OPERATING.md', '## Watch it').replaceAll(HERE, hub.http))
+    expect(shell.output).toMatch(/^alzy_lanes_away 0$/m)
+    expect(await shell.end()).toBe(0)
+  })
+
+  test('name no route and no figure that the hub does not have', async () => {
+    const { paths } = (await hub.request('GET', '/openapi.json')).json
+    const figures = await (await fetch(`${hub.http}/metrics`)).text()
+    for (const { name, code } of readPages()) {
+      for (const { text } of code) {
+        for (const [all, method, place] of text.matchAll(/\b(GET|POST|PATCH|DELETE) (\/[\w/{}.]*)/g)) {
+          expect(paths[place!]?.[method!.toLowerCase()], `${all} on ${name}`).toBeDefined()
+        }
+        for (const [figure] of text.matchAll(/\balzy_[a-z_]+\b(?!…)/g)) {
+          expect(figures, `${figure} on ${name}`).toMatch(new RegExp(`^${figure}\\b`, 'm'))
+        }
+      }
+    }
+  })
 })
 
-/** The paragraphs of the section's block of commands. */
-async function steps(): Promise<string[]> {
-  const readme = await readFile(path.join(ROOT, 'README.md'), 'utf8')
-  const block = /## Run it for real[\s\S]*?```sh\n([\s\S]*?)```/.exec(readme)
-  return block![1]!.trimEnd().split('\n\n')
+/** The first block of commands behind these words of a page. */
+function blockIn(page: string, words: string): string {
+  const { text } = readPage(page)
+  const [, block] = /```sh\n([\s\S]*?)```/.exec(text.slice(text.indexOf(words)))!
+  return block!.trimEnd()
 }
 
 function openShell(cwd: string, env: Record<string, string>) {
