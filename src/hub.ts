@@ -31,6 +31,8 @@ export interface Hub {
   close: () => Promise<void>
 }
 
+/** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */
+const builtMs = statSync(fileURLToPath(import.meta.url)).mtimeMs
 /** How long the last notes may take. */
 const LINGER_MS = 500
 
@@ -39,64 +41,38 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const clock = systemClock
   const limits = { ...config.limits, retentionMs: config.retentionMs }
   const ops = createOps({ limits, log, clock })
-  const { counts, faults } = ops
-  const database = createDatabase({ ...config, limits, log, clock, counts, onAway: faults.away })
+  const database = createDatabase({ ...config, limits, ops, clock })
   const { people } = database
   const seen = createCoalesced(database.writeLastSeen)
   const logins = createCoalesced(database.writeLastLogin)
   const fleet = createFleet(limits)
   const { tokens, identify } = await openCredentials({ ...config, limits, ops, clock, people })
   const parts = { limits, ops, clock, fleet }
-  const access = createAccess({
-    ...parts,
-    identify,
-    people,
-    records: database.access,
-    logins,
-    builtMs: builtMs(),
-  })
+  const access = createAccess({ ...parts, identify, people, records: database.access, logins, builtMs })
   const sockets = createSockets({ ...config, ...parts, access })
   const live = createLive({ ...parts, access, publisher: sockets.publisher, records: database.roster })
   const ingest = createIngest({ ...parts, access, live, points: database.points, seen })
   live.attach(ingest)
-  const upkeep = createUpkeep({
-    ...parts,
-    access,
-    live,
-    ingest,
-    records: database.upkeep,
-    coalesced: [seen, logins],
-  })
+  const coalesced = [seen, logins]
+  const upkeep = createUpkeep({ ...parts, access, live, ingest, records: database.upkeep, coalesced })
   const devices = createDeviceSocket({ ...parts, access, ingest })
   const viewers = createViewerSocket({ ...parts, access, live })
   const admins = createStatsSocket({ ...parts, access, ticks: live.ticks, stats: ops.metrics.stats })
-  ops.collect(access, sockets, live, ingest, upkeep, devices, viewers, admins, {
-    gauges: () => ({ devicesHeld: fleet.count }),
-  })
+  ops.collect(access, sockets, live, ingest, upkeep, devices, viewers, admins)
   const { mapStyle, oidc } = config
   const api = createApi({
-    ...limits,
-    limits,
+    ...parts,
+    access,
+    tokens,
     directory: people,
     history: database.past,
-    tokens,
-    identify,
-    hold: access.rights.hold,
-    onLogin: access.noteLogin,
-    isReady: async () => ingest.isWriting && (await database.answers()),
-    metrics: async () => ({ text: await ops.metrics.text(), contentType: ops.metrics.contentType }),
-    lastErrors: ops.lastErrors.list,
+    changes: live.changes,
+    metrics: ops.metrics,
     setup: { mapStyle, oidc: oidc && { issuer: oidc.issuer, clientId: oidc.audience } },
-    counts,
-    ...live.changes,
-    audit: ops.audit,
-    now: clock.now,
+    isReady: async () => ingest.isWriting && (await database.answers()),
   })
-  sockets.serve(
-    [devices.route(), viewers.route(), admins.route()],
-    api,
-    readPages({ mapStyle, issuer: oidc?.issuer ?? null }),
-  )
+  const pages = readPages({ mapStyle, issuer: oidc?.issuer ?? null })
+  sockets.serve([devices.route(), viewers.route(), admins.route()], api, pages)
   const port = await sockets.listen()
   upkeep.start([viewers, admins], admins.send)
   const opening = new AbortController()
@@ -125,9 +101,4 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     await database.close()
     log.info({}, 'closed')
   }
-}
-
-/** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */
-function builtMs(): number {
-  return statSync(fileURLToPath(import.meta.url)).mtimeMs
 }

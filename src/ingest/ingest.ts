@@ -157,6 +157,7 @@ export function createIngest(options: IngestOptions) {
       backlogFrames: backlog.frames,
       backlogAgeMs: backlogAgeMs(),
       windowPointsHeld: credit.heldPoints,
+      devicesHeld: fleet.count,
       lanesAway: writer?.awayLanes ?? backlog.laneCount,
     }
   }

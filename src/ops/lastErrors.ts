@@ -4,14 +4,8 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
+import type { LastErrorJson } from '../protocol/http.ts'
 import { REASON, type Reason } from '../protocol/messages.ts'
-
-export interface LastError {
-  deviceId: number
-  /** ISO 8601. */
-  at: string
-  message: string
-}
 
 export type LastErrors = ReturnType<typeof createLastErrors>
 
@@ -36,7 +30,7 @@ export function createLastErrors({ lastErrorsMax }: { lastErrorsMax: number }, c
   }
 
   /** Newest first. */
-  function list(): LastError[] {
+  function list(): LastErrorJson[] {
     return [...errors.entries()].map(([deviceId, { atMs, message }]) => ({
       deviceId,
       at: new Date(atMs).toISOString(),

@@ -3,17 +3,10 @@ import { z } from 'zod'
 import { createDeviceKey } from '../../access/deviceKey.ts'
 import { createPairingToken, pairingUrlOf } from '../../access/pairingToken.ts'
 import type { Directory } from '../../core/directory.ts'
+import type { Changes } from '../../live/changes.ts'
 import type { Act } from '../../ops/audit.ts'
-import type { Counts } from '../../ops/metrics.ts'
-import {
-  DEVICE,
-  DEVICE_CHANGE,
-  DEVICES,
-  type DeviceJson,
-  KEYED_DEVICE,
-  NEW_DEVICE,
-  PAIRING,
-} from '../../protocol/http.ts'
+import type { Ops } from '../../ops/ops.ts'
+import { DEVICE, DEVICE_CHANGE, DEVICES, KEYED_DEVICE, NEW_DEVICE, PAIRING } from '../../protocol/http.ts'
 import { ownDevice, ownerOf } from '../caller.ts'
 import { BY_ID, idText, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
@@ -31,12 +24,8 @@ export interface DevicesOptions {
     | 'deleteDevice'
   >
   limits: { pairingTtlMs: number; devicesPerUserMax: number }
-  counts: Counts
-  /** Sockets have to hear of it. */
-  onDevice: (device: DeviceJson) => void
-  /** The key with this hash is the only one from now on. */
-  onDeviceKey: (device: DeviceJson, keyHash: string) => void
-  onDeviceGone: (device: DeviceJson) => void
+  ops: Pick<Ops, 'counts'>
+  changes: Pick<Changes, 'onDevice' | 'onDeviceKey' | 'onDeviceGone'>
 }
 
 export function deviceRoutes(options: DevicesOptions): AnyRoute[] {
@@ -85,7 +74,7 @@ function addDevice(options: DevicesOptions): AnyRoute {
       const answer = withKey
         ? (await giveKey(options, device.id)).answer
         : await givePairing(options, device.id, request.baseUrl)
-      options.onDevice(answer.device)
+      options.changes.onDevice(answer.device)
       const acts: Act[] = [['device.added', { deviceId: device.id }]]
       if (!withKey) acts.push(['device.pairing', { deviceId: device.id }])
       return { status: 201, json: answer, acts }
@@ -108,7 +97,7 @@ function showDevice({ directory }: DevicesOptions): AnyRoute {
   })
 }
 
-function changeDevice({ directory, onDevice, onDeviceGone }: DevicesOptions): AnyRoute {
+function changeDevice({ directory, changes }: DevicesOptions): AnyRoute {
   return route({
     method: 'PATCH',
     path: '/v1/devices/{id}',
@@ -121,14 +110,14 @@ function changeDevice({ directory, onDevice, onDeviceGone }: DevicesOptions): An
       await ownDevice(directory, caller, parameters.id)
       const device = await directory.updateDevice(parameters.id, body)
       if (device === null) throw new Problem(404, 'there is no such device')
-      if (device.isActive) onDevice(device)
-      else onDeviceGone(device)
+      if (device.isActive) changes.onDevice(device)
+      else changes.onDeviceGone(device)
       return { status: 200, json: device, acts: actsOf(device.id, body.isActive) }
     },
   })
 }
 
-function deleteDevice({ directory, onDeviceGone }: DevicesOptions): AnyRoute {
+function deleteDevice({ directory, changes }: DevicesOptions): AnyRoute {
   return route({
     method: 'DELETE',
     path: '/v1/devices/{id}',
@@ -139,7 +128,7 @@ function deleteDevice({ directory, onDeviceGone }: DevicesOptions): AnyRoute {
     handle: async ({ caller, parameters }) => {
       const device = await ownDevice(directory, caller, parameters.id)
       if (!(await directory.deleteDevice(device.id))) throw new Problem(404, 'there is no such device')
-      onDeviceGone(device)
+      changes.onDeviceGone(device)
       return { status: 204, acts: [['device.deleted', { deviceId: device.id }]] }
     },
   })
@@ -157,7 +146,7 @@ function replaceKey(options: DevicesOptions): AnyRoute {
     handle: async ({ caller, parameters }) => {
       await ownDevice(options.directory, caller, parameters.id)
       const { answer, keyHash } = await giveKey(options, parameters.id)
-      options.onDeviceKey(answer.device, keyHash)
+      options.changes.onDeviceKey(answer.device, keyHash)
       return { status: 201, json: answer, acts: [['device.keyReplaced', { deviceId: parameters.id }]] }
     },
   })
@@ -180,8 +169,8 @@ function pairAgain(options: DevicesOptions): AnyRoute {
   })
 }
 
-function full({ counts, limits }: DevicesOptions): Problem {
-  counts.userDevicesRefused += 1
+function full({ ops, limits }: DevicesOptions): Problem {
+  ops.counts.userDevicesRefused += 1
   return new Problem(
     409,
     `the user has ${limits.devicesPerUserMax} devices, and no more are possible: delete some, or have ALZY_DEVICES_PER_USER_MAX raised`,

@@ -1,12 +1,13 @@
 /** What went wrong with devices lately, for admins. */
-import { LAST_ERRORS, type LastErrorJson } from '../../protocol/http.ts'
+import type { Ops } from '../../ops/ops.ts'
+import { LAST_ERRORS } from '../../protocol/http.ts'
 import { type AnyRoute, route } from '../route.ts'
 
 export interface ErrorsOptions {
-  lastErrors: () => LastErrorJson[]
+  ops: Pick<Ops, 'lastErrors'>
 }
 
-export function errorRoutes({ lastErrors }: ErrorsOptions): AnyRoute[] {
+export function errorRoutes({ ops }: ErrorsOptions): AnyRoute[] {
   return [
     route({
       method: 'GET',
@@ -14,7 +15,7 @@ export function errorRoutes({ lastErrors }: ErrorsOptions): AnyRoute[] {
       summary: 'The last error of each device since this hub started, newest first',
       access: 'admin',
       answers: { 200: LAST_ERRORS },
-      handle: async () => ({ status: 200, json: { errors: lastErrors() } }),
+      handle: async () => ({ status: 200, json: { errors: ops.lastErrors.list() } }),
     }),
   ]
 }

@@ -1,12 +1,13 @@
 /** What machines ask of the hub: alive, ready, and its figures. */
 import { z } from 'zod'
+import type { Metrics } from '../../ops/metrics.ts'
 import { Problem } from '../message.ts'
 import { type AnyRoute, route } from '../route.ts'
 
 export interface HealthOptions {
   /** The database answers and is up to date. */
   isReady: () => Promise<boolean>
-  metrics: () => Promise<{ text: string; contentType: string }>
+  metrics: Pick<Metrics, 'text' | 'contentType'>
 }
 
 /** Probes and scrapers put what they like behind the question mark. */
@@ -51,6 +52,10 @@ function figures({ metrics }: HealthOptions): AnyRoute {
     access: 'public',
     query: ANYTHING,
     answers: { 200: { 'text/plain': null } },
-    handle: async () => ({ status: 200, ...(await metrics()) }),
+    handle: async () => ({
+      status: 200,
+      text: await metrics.text(),
+      contentType: metrics.contentType,
+    }),
   })
 }

@@ -6,10 +6,12 @@ import { z } from 'zod'
 import { blockOf } from '../../access/addresses.ts'
 import { createDeviceKey, createDeviceSecret, DEVICE_SECRET } from '../../access/deviceKey.ts'
 import { redeemedHashOf, tokenHashOf } from '../../access/pairingToken.ts'
+import type { Clock } from '../../clock.ts'
 import type { Directory, Redemption } from '../../core/directory.ts'
 import { createTries } from '../../core/tries.ts'
-import type { Counts } from '../../ops/metrics.ts'
-import { type DeviceJson, name, PAIRED, platform } from '../../protocol/http.ts'
+import type { Changes } from '../../live/changes.ts'
+import type { Ops } from '../../ops/ops.ts'
+import { name, PAIRED, platform } from '../../protocol/http.ts'
 import { Problem } from '../message.ts'
 import { type AnyRoute, route } from '../route.ts'
 
@@ -22,11 +24,9 @@ export interface PairingOptions {
     pairingTriesBurstInAll: number
     pairingNetworksMax: number
   }
-  counts: Counts
-  /** The key with this hash is the only one from now on. */
-  onDeviceKey: (device: DeviceJson, keyHash: string) => void
-  onRefused: (address: string) => void
-  now: () => number
+  ops: Pick<Ops, 'counts' | 'audit'>
+  clock: Pick<Clock, 'now'>
+  changes: Pick<Changes, 'onDeviceKey'>
 }
 
 /** A token is 22 characters; anything much longer is none, and not worth the reading. */
@@ -42,7 +42,8 @@ const SHOWN = z.strictObject({
 })
 
 export function pairingRoutes(options: PairingOptions): AnyRoute[] {
-  const { directory, limits, counts, now } = options
+  const { directory, limits, ops, clock, changes } = options
+  const { counts } = ops
   const tries = createTries({
     perMin: limits.pairingTriesPerMin,
     burst: limits.pairingTriesBurst,
@@ -68,7 +69,7 @@ export function pairingRoutes(options: PairingOptions): AnyRoute[] {
   ]
 
   function takeTry(address: string): void {
-    const taken = tries.take(blockOf(address), now())
+    const taken = tries.take(blockOf(address), clock.now())
     if (taken === 'taken') return
     counts[taken === 'network' ? 'pairingTriesLimited' : 'pairingTriesLimitedInAll'] += 1
     const perMin = taken === 'network' ? limits.pairingTriesPerMin : limits.pairingTriesPerMinInAll
@@ -91,11 +92,11 @@ export function pairingRoutes(options: PairingOptions): AnyRoute[] {
     const device = await directory.redeemPairing(redemption)
     if (device === null) {
       counts.pairingsRefused += 1
-      options.onRefused(address)
+      ops.audit.refused('pairingToken', address)
       throw new Problem(403, 'the pairing token is unknown, used or expired; ask for a new one')
     }
     counts.devicesPaired += 1
-    options.onDeviceKey(device, keyHash)
+    changes.onDeviceKey(device, keyHash)
     return { deviceId, deviceKey }
   }
 }

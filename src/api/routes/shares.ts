@@ -1,8 +1,10 @@
 /** Shares: a link that shows named devices live, without an account, until it expires or is ended. */
 import { z } from 'zod'
 import type { Tokens } from '../../access/tokens.ts'
+import type { Clock } from '../../clock.ts'
 import type { Directory, ShareRow } from '../../core/directory.ts'
-import type { Counts } from '../../ops/metrics.ts'
+import type { Changes } from '../../live/changes.ts'
+import type { Ops } from '../../ops/ops.ts'
 import { id, MADE_SHARE, SHARES, type ShareJson } from '../../protocol/http.ts'
 import { type Caller, ownerOf } from '../caller.ts'
 import { BY_ID, momentText, nextOf, PAGE } from '../fields.ts'
@@ -12,12 +14,10 @@ import { type AnyRoute, route } from '../route.ts'
 export interface SharesOptions {
   directory: Pick<Directory, 'findOwners' | 'insertShare' | 'findShare' | 'listShares' | 'endShare'>
   tokens: Pick<Tokens, 'issueShare'>
-  tokenTtlSMax: number
-  shareDevicesMax: number
-  counts: Counts
-  /** Sockets have to hear of it. */
-  onShareEnded: (share: ShareRow) => void
-  now: () => number
+  limits: { tokenTtlSMax: number; shareDevicesMax: number }
+  ops: Pick<Ops, 'counts'>
+  clock: Pick<Clock, 'now'>
+  changes: Pick<Changes, 'onShareEnded'>
 }
 
 export function shareRoutes(options: SharesOptions): AnyRoute[] {
@@ -40,11 +40,11 @@ function listShares({ directory }: SharesOptions): AnyRoute {
 }
 
 function addShare(options: SharesOptions): AnyRoute {
-  const { directory, tokens, counts, now } = options
+  const { directory, tokens, limits, ops, clock } = options
   const deviceIds = z
     .array(id)
     .min(1)
-    .max(options.shareDevicesMax)
+    .max(limits.shareDevicesMax)
     .transform((ids) => [...new Set(ids)].sort((a, b) => a - b))
   return route({
     method: 'POST',
@@ -55,15 +55,15 @@ function addShare(options: SharesOptions): AnyRoute {
     answers: { 201: MADE_SHARE },
     problems: [404, 409],
     handle: async ({ caller, body, request }) => {
-      const nowMs = now()
-      checkExpiry(body.expiresAt, nowMs, options.tokenTtlSMax)
+      const nowMs = clock.now()
+      checkExpiry(body.expiresAt, nowMs, limits.tokenTtlSMax)
       const userId = await commonOwner(directory, caller, body.deviceIds)
       const share = await directory.insertShare(
         { userId, deviceIds: body.deviceIds, expiresMs: body.expiresAt },
         nowMs,
       )
       if (share === 'full') {
-        counts.userSharesRefused += 1
+        ops.counts.userSharesRefused += 1
         throw new Problem(409, 'there are too many shares: end some first')
       }
       const { token } = await tokens.issueShare(share.id, body.expiresAt, nowMs)
@@ -76,7 +76,7 @@ function addShare(options: SharesOptions): AnyRoute {
   })
 }
 
-function endShare({ directory, onShareEnded, now }: SharesOptions): AnyRoute {
+function endShare({ directory, changes, clock }: SharesOptions): AnyRoute {
   return route({
     method: 'DELETE',
     path: '/v1/shares/{id}',
@@ -89,8 +89,8 @@ function endShare({ directory, onShareEnded, now }: SharesOptions): AnyRoute {
       if (share === null || !(caller.isAdmin || share.userId === caller.user.id)) {
         throw new Problem(404, 'there is no such share')
       }
-      await directory.endShare(share.id, now())
-      onShareEnded(share)
+      await directory.endShare(share.id, clock.now())
+      changes.onShareEnded(share)
       return { status: 204, acts: [['share.ended', { shareId: share.id }]] }
     },
   })

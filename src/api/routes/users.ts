@@ -1,18 +1,11 @@
 /** Users: oneself, and for admins everyone, and their tokens. */
 import { z } from 'zod'
 import type { Tokens } from '../../access/tokens.ts'
+import type { Clock } from '../../clock.ts'
 import type { Directory } from '../../core/directory.ts'
+import type { Changes } from '../../live/changes.ts'
 import type { Act } from '../../ops/audit.ts'
-import {
-  NEW_USER,
-  name,
-  TOKEN,
-  USER,
-  USER_CHANGE,
-  USERS,
-  type UserChangeJson,
-  type UserJson,
-} from '../../protocol/http.ts'
+import { NEW_USER, name, TOKEN, USER, USER_CHANGE, USERS, type UserChangeJson } from '../../protocol/http.ts'
 import { BY_ID, nextOf, PAGE } from '../fields.ts'
 import { Problem } from '../message.ts'
 import { type AnyRoute, route } from '../route.ts'
@@ -20,10 +13,9 @@ import { type AnyRoute, route } from '../route.ts'
 export interface UsersOptions {
   directory: Pick<Directory, 'findUser' | 'listUsers' | 'insertUser' | 'updateUser'>
   tokens: Pick<Tokens, 'issue'>
-  tokenTtlSMax: number
-  /** Sockets have to hear of it. */
-  onUser: (user: UserJson) => void
-  now: () => number
+  limits: { tokenTtlSMax: number }
+  clock: Pick<Clock, 'now'>
+  changes: Pick<Changes, 'onUser'>
 }
 
 const TOKEN_TTL_S = 3_600
@@ -75,7 +67,7 @@ function addUser({ directory }: UsersOptions): AnyRoute {
   })
 }
 
-function changeUser({ directory, onUser }: UsersOptions): AnyRoute {
+function changeUser({ directory, changes }: UsersOptions): AnyRoute {
   return route({
     method: 'PATCH',
     path: '/v1/users/{id}',
@@ -92,13 +84,13 @@ function changeUser({ directory, onUser }: UsersOptions): AnyRoute {
       const user = await directory.updateUser(parameters.id, body)
       if (user === null) throw new Problem(404, 'there is no such user')
       if (user === 'taken') throw new Problem(409, 'somebody else is known by one of these providers')
-      onUser(user)
+      changes.onUser(user)
       return { status: 200, json: user, acts: actsOf(user.id, body) }
     },
   })
 }
 
-function issueToken({ directory, tokens, tokenTtlSMax, now }: UsersOptions): AnyRoute {
+function issueToken({ directory, tokens, limits, clock }: UsersOptions): AnyRoute {
   return route({
     method: 'POST',
     path: '/v1/users/{id}/tokens',
@@ -106,13 +98,13 @@ function issueToken({ directory, tokens, tokenTtlSMax, now }: UsersOptions): Any
     access: 'admin',
     parameters: BY_ID,
     body: z
-      .strictObject({ ttlS: z.int().min(1).max(tokenTtlSMax).default(TOKEN_TTL_S) })
+      .strictObject({ ttlS: z.int().min(1).max(limits.tokenTtlSMax).default(TOKEN_TTL_S) })
       .default({ ttlS: TOKEN_TTL_S }),
     answers: { 201: TOKEN },
     handle: async ({ parameters, body }) => {
       const user = await directory.findUser(parameters.id)
       if (!user?.isActive) throw new Problem(404, 'there is no such user')
-      const { token, expiresMs } = await tokens.issue(user.id, body.ttlS, now())
+      const { token, expiresMs } = await tokens.issue(user.id, body.ttlS, clock.now())
       const json = { token, expiresAt: new Date(expiresMs).toISOString() }
       return { status: 201, json, acts: [['token.issued', { userId: user.id }]] }
     },

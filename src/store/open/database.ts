@@ -21,15 +21,18 @@ import { deletePoints, deleteRejected, deleteSessions, findOld } from '../points
 import { createWriter, type WriterOptions } from '../points/writer.ts'
 import { openStore, type Store, type StoreOptions } from './store.ts'
 
-export interface DatabaseOptions extends Pick<StoreOptions, 'databaseUrl' | 'dataDir' | 'log' | 'clock'> {
+export interface DatabaseOptions extends Omit<StoreOptions, 'limits' | 'log'> {
   limits: StoreOptions['limits'] &
     HistoryLimits &
     DirectoryLimits &
     WriterOptions<never>['limits'] & { sessionIdleMs: number }
-  /** `reads` are statements of everything but the writer, `pointPages` pages of points for tracks. */
-  counts: { reads: number; pointPages: number; writeRetries: number }
-  /** The environment's fault, which is waited out. */
-  onAway: (error: unknown) => void
+  ops: {
+    log: StoreOptions['log']
+    /** `reads` are statements of everything but the writer, `pointPages` pages of points for tracks. */
+    counts: { reads: number; pointPages: number; writeRetries: number }
+    /** `away`: the environment's fault, which is waited out. */
+    faults: { away: (error: unknown) => void }
+  }
 }
 
 const ACCESS_BATCH_MAX = 2_000
@@ -39,7 +42,8 @@ const PATIENCE_MS = 1_000
 export type Database = ReturnType<typeof createDatabase>
 
 export function createDatabase(options: DatabaseOptions) {
-  const { limits, counts, clock } = options
+  const { limits, ops, clock } = options
+  const { log, counts, faults } = ops
   const { promise: failed, fail } = failure()
   let store: Store | null = null
   let asking: Promise<boolean> | null = null
@@ -80,7 +84,7 @@ export function createDatabase(options: DatabaseOptions) {
    * anybody else is answered.
    */
   async function open(aborted: AbortSignal, onNewest: (receivedMs: number) => void): Promise<void> {
-    const opened = await openStore(options, aborted)
+    const opened = await openStore({ ...options, log }, aborted)
     onNewest((await patiently(() => readNewestReceivedMs(opened.read), aborted)) ?? 0)
     store = opened
     opened.failed.then(fail)
@@ -121,7 +125,7 @@ export function createDatabase(options: DatabaseOptions) {
         return await step()
       } catch (error) {
         if (blame(codeOf(error)) !== 'database' || aborted.aborted) throw error
-        options.onAway(error)
+        faults.away(error)
         await wait(clock, PATIENCE_MS, aborted)
       }
     }
