@@ -28,7 +28,6 @@ export interface AccessOptions {
   clock: Clock
   fleet: Fleet
   identify: Identify
-  people: Pick<Directory, 'findUser' | 'findShare'>
   records: AccessRecords
   /** When users were here last, in ms. */
   logins: { note: (userId: number, ms: number) => void }
@@ -36,8 +35,8 @@ export interface AccessOptions {
   builtMs: number
 }
 
-/** What the database says of rights. All reject when it is away. */
-export interface AccessRecords {
+/** What the database says of people, devices and their rights. All reject when it is away. */
+export interface AccessRecords extends Pick<Directory, 'findUser' | 'findShare'> {
   readAccess: (deviceId: number) => Promise<DeviceAccess | undefined>
   readDevice: (deviceId: number) => Promise<DeviceCredentials | undefined>
   /** Those of the grants that are good no more. */
@@ -50,7 +49,7 @@ export type OnDeviceWithdrawn = (device: Device, keyHash: string, why: Withdrawa
 export type Access = ReturnType<typeof createAccess>
 
 export function createAccess(options: AccessOptions) {
-  const { limits, ops, clock, people, records, logins } = options
+  const { limits, ops, clock, records, logins } = options
   const attended = createAttended(clock)
   const userSeats = createTally(limits.socketsPerUserMax)
   const shareSeats = createTally(limits.socketsPerShareMax)
@@ -61,7 +60,7 @@ export function createAccess(options: AccessOptions) {
   })
   const admission = createAdmission({ ...options, ...records, ops })
   const noteLogin = (userId: number) => logins.note(userId, clock.now())
-  const login = createLogin({ identify: options.identify, directory: people, onLogin: noteLogin, clock })
+  const login = createLogin({ identify: options.identify, directory: records, onLogin: noteLogin, clock })
   const door = createDoor(limits)
   return {
     attended,

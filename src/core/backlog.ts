@@ -6,7 +6,7 @@
 import type { Device, Kept } from './device.ts'
 import type { Session } from './sessions.ts'
 
-export interface Entry<Owner> {
+export interface BacklogEntry<Owner> {
   device: Device
   /** Whom to acknowledge to, or null when the hub itself made the entry. */
   owner: Owner | null
@@ -19,7 +19,7 @@ export interface Entry<Owner> {
 
 /** Entries that are finished: everything in them is committed, or listed as rejected. */
 export interface Stored<Owner> {
-  entries: Entry<Owner>[]
+  entries: BacklogEntry<Owner>[]
   /** Sessions that were written before the points. */
   sessions: Session[]
   rows: number
@@ -36,7 +36,7 @@ export type Backlog<Owner> = ReturnType<typeof createBacklog<Owner>>
 export const SIDE_LANE = 0
 
 export function createBacklog<Owner>(lanes: number) {
-  const waiting: Entry<Owner>[][] = Array.from({ length: lanes + 1 }, () => [])
+  const waiting: BacklogEntry<Owner>[][] = Array.from({ length: lanes + 1 }, () => [])
   const wakers: (() => void)[] = []
   const laneOf = new Map<number, number>()
   const suspects = new Set<number>()
@@ -59,7 +59,7 @@ export function createBacklog<Owner>(lanes: number) {
     },
   }
 
-  function offer(entry: Entry<Owner>): void {
+  function offer(entry: BacklogEntry<Owner>): void {
     const { device } = entry
     let lane = laneOf.get(device.id)
     if (lane === undefined) {
@@ -78,7 +78,7 @@ export function createBacklog<Owner>(lanes: number) {
    * The oldest entries of a lane, whole frames, up to `rowsMax` rows (or a single larger frame). A frame without points
    * counts as one: it has a session to write.
    */
-  function take(lane: number, rowsMax: number): Entry<Owner>[] {
+  function take(lane: number, rowsMax: number): BacklogEntry<Owner>[] {
     const queue = waiting[lane]!
     let rows = 0
     let count = 0
@@ -95,7 +95,7 @@ export function createBacklog<Owner>(lanes: number) {
   }
 
   /** An entry is committed, or listed as rejected. */
-  function done(entry: Entry<Owner>): void {
+  function done(entry: BacklogEntry<Owner>): void {
     const { device } = entry
     device.pendingFrames -= 1
     device.pendingPoints -= entry.cost

@@ -148,7 +148,7 @@ export function added<Item>(list: Item[], item: Item): Item[] {
   return list
 }
 
-export function createDevice(known: KnownDevice, nowMs: number, limits: DeviceLimits): Device {
+export function deviceOf(known: KnownDevice, nowMs: number, limits: DeviceLimits): Device {
   const { newest } = known
   return {
     id: known.id,

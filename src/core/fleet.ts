@@ -3,7 +3,7 @@
  * last, up to a bound. A device that was forgotten is read from the database again.
  */
 import { LRUCache } from 'lru-cache'
-import { createDevice, type Device, type DeviceLimits, type KnownDevice } from './device.ts'
+import { type Device, type DeviceLimits, deviceOf, type KnownDevice } from './device.ts'
 
 export type Fleet = ReturnType<typeof createFleet>
 
@@ -39,7 +39,7 @@ export function createFleet(limits: DeviceLimits & { idleDevicesMax: number }) {
 
   /** The device in memory, or the one that the database knows; it stays until released. */
   function hold(known: KnownDevice, nowMs: number): Device {
-    const device = get(known.id) ?? createDevice(known, Math.max(nowMs, epochMin), limits)
+    const device = get(known.id) ?? deviceOf(known, Math.max(nowMs, epochMin), limits)
     device.profile = { name: known.name, color: known.color, platform: known.platform }
     pin(device)
     return device

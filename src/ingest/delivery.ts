@@ -19,8 +19,7 @@ export interface DeliveryOptions {
   fleet: Fleet
   backlog: Backlog<Inlet>
   live: Pick<Viewership, 'publish'>
-  intake: Pick<Intake, 'settle'>
-  presence: Pick<Presence, 'closeDevice'>
+  ingest: Pick<Intake, 'settle'> & Pick<Presence, 'closeDevice'>
   /** A point is stored that was received at that moment of the hub's clock. */
   noteReceived: (receivedMs: number) => void
 }
@@ -30,7 +29,7 @@ const SUSPECTS_MAX = 10_000
 const SUSPECT_MS = 3_600_000
 
 export function createDelivery(options: DeliveryOptions) {
-  const { ops, clock, fleet, backlog, live, intake, presence } = options
+  const { ops, clock, fleet, backlog, live, ingest } = options
   /** What viewers were told of a session last. */
   const told = new WeakMap<Session, string>()
   /** Devices whose points the database refuses, and how much of that is still let pass. */
@@ -44,7 +43,7 @@ export function createDelivery(options: DeliveryOptions) {
   return { stored, forgive }
 
   function stored(batch: Stored<Inlet>): void {
-    intake.settle(batch.entries)
+    ingest.settle(batch.entries)
     count(batch)
     for (const session of batch.sessions) tellSession(session)
     for (const [device, span] of spansOf(batch)) {
@@ -95,7 +94,7 @@ export function createDelivery(options: DeliveryOptions) {
     }
     if (!take(bucket, rows, clock.now())) {
       ops.counts.limitsExceeded += 1
-      presence.closeDevice(deviceId, CLOSE.limit)
+      ingest.closeDevice(deviceId, CLOSE.limit)
     }
   }
 

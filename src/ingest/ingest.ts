@@ -35,14 +35,15 @@ export interface IngestOptions {
 export interface PointsStore {
   /** Lanes that are written side by side. */
   lanes: number
-  openWriter: (options: {
-    backlog: Backlog<Inlet>
-    /** A batch is finished: everything in it is committed, or listed as rejected. */
-    onStored: (batch: Stored<Inlet>) => void
-    /** A lane's database is away; called once until it is back. */
-    onAway: (lane: number, reason: { code?: string; message: string }) => void
-    onBack: (lane: number) => void
-  }) => PointsWriter
+  openWriter: (backlog: Backlog<Inlet>, listener: PointsListener) => PointsWriter
+}
+
+export interface PointsListener {
+  /** A batch is finished: everything in it is committed, or listed as rejected. */
+  stored: (batch: Stored<Inlet>) => void
+  /** A lane's database is away; called once until it is back. */
+  away: (lane: number, reason: { code?: string; message: string }) => void
+  back: (lane: number) => void
 }
 
 export interface PointsWriter {
@@ -70,8 +71,7 @@ export function createIngest(options: IngestOptions) {
   const delivery = createDelivery({
     ...options,
     backlog,
-    intake,
-    presence,
+    ingest: { settle: intake.settle, closeDevice: presence.closeDevice },
     noteReceived: admission.noteReceived,
   })
   let writer: PointsWriter | null = null
@@ -117,14 +117,13 @@ export function createIngest(options: IngestOptions) {
 
   /** The database is open: what gathers is stored from now on. */
   function begin(): void {
-    writer = points.openWriter({
-      backlog,
-      onStored: delivery.stored,
-      onAway: (lane, reason) => {
+    writer = points.openWriter(backlog, {
+      stored: delivery.stored,
+      away: (lane, reason) => {
         log.warn({ lane, ...reason }, 'the database is away: nothing is acknowledged until it is back')
         pacing.pauseAll()
       },
-      onBack: (lane) => log.info({ lane }, 'the database is back'),
+      back: (lane) => log.info({ lane }, 'the database is back'),
     })
   }
 

@@ -3,7 +3,7 @@
  * and an acknowledgement once it is stored. It knows no socket and no database.
  */
 import type { Clock } from '../clock.ts'
-import type { Backlog, Entry } from '../core/backlog.ts'
+import type { Backlog, BacklogEntry } from '../core/backlog.ts'
 import { take } from '../core/bucket.ts'
 import {
   acceptFrame,
@@ -195,7 +195,7 @@ export function createIntake(options: IntakeOptions) {
    * Everything in these entries is committed, or listed as rejected. The one place that acknowledges.
    * Entries of one inlet come in the order of their seq.
    */
-  function settle(entries: readonly Entry<Inlet>[]): void {
+  function settle(entries: readonly BacklogEntry<Inlet>[]): void {
     const rejectedOf = new Map<Inlet, Rejected[]>()
     const nowMs = clock.now()
     for (const { device, owner: inlet, seq, cost, kept } of entries) {

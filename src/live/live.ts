@@ -66,7 +66,7 @@ export function createLive({ limits, ops, access, fleet, publisher, records }: L
     publish,
     isWatched: (device: Device) => audience.isWatched(device.userId, device.id),
     attach,
-    tend,
+    check,
     gauges: () => ({ viewersLive: subscriptions.liveCount }),
   }
 
@@ -81,7 +81,7 @@ export function createLive({ limits, ops, access, fleet, publisher, records }: L
   }
 
   /** To be called several times a second. */
-  function tend(): void {
+  function check(): void {
     // Once for however many viewers came or went.
     if (isRateDue) devices?.tellRates()
     isRateDue = false

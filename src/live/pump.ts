@@ -48,7 +48,7 @@ export function createPump({ limits, ops, audience, roster, ticks }: PumpOptions
       if (viewer.request !== request || !viewer.peer.isOpen) return
       // From here to the end nothing waits, so no change can slip between the records and the live stream.
       const wanted = describe(ids)
-      const { packed, left } = snapshots.pack(wanted.records, limits.snapBytesMax)
+      const { packed, left } = snapshots.fit(wanted.records, limits.snapBytesMax)
       const isShown = wasComplete || (snapshots.isComplete(snapshot) && left.length === 0)
       // What changed meanwhile, and was not read: it has to be before the viewer goes live. The same with what was in
       // memory before the read, and is not any more.
@@ -75,7 +75,7 @@ export function createPump({ limits, ops, audience, roster, ticks }: PumpOptions
     let rest = { packed, left: records }
     while (rest.left.length > 0) {
       sendPart(viewer, rest.packed, false)
-      rest = snapshots.pack(rest.left, limits.snapBytesMax)
+      rest = snapshots.fit(rest.left, limits.snapBytesMax)
     }
     sendPart(viewer, rest.packed, true)
     if (viewer.lane.isDemoted) counts.viewersReturned += 1

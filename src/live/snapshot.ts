@@ -52,7 +52,7 @@ export function rest({ changed }: Snapshot): number[] {
 }
 
 /** As many records as fit into a part of so many bytes, and the others. */
-export function pack(
+export function fit(
   records: readonly DeviceRecord[],
   snapBytesMax: number,
 ): { packed: Uint8Array[]; left: DeviceRecord[] } {

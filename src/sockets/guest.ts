@@ -63,7 +63,6 @@ export interface GuestsOptions {
   access: Access
 }
 
-/** A closure over 150 lines: the whole life of a socket that came with a token. */
 export function createGuests<One extends Guest>(options: GuestsOptions, room: Room<One>) {
   const { limits, ops, clock, access } = options
   const { counts } = ops

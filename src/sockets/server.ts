@@ -58,6 +58,7 @@ interface Carried<State> {
 
 export type Server = ReturnType<typeof createServer>
 
+/** A closure over 150 lines: all that touches the native app stands in it, since a throw of any of it would end the process. */
 export function createServer(options: ServerOptions) {
   const { limits, ops, clock, door, visitors } = options
   const app = createApp(options.tls)

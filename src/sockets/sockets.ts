@@ -15,13 +15,18 @@ import { createStreams } from './stream.ts'
 import { localUrl, type TlsFiles, tlsExpiresMs } from './tls.ts'
 import { createVisitors } from './visitor.ts'
 
-export interface SocketsOptions {
+/** Where the hub listens, and who may speak for others. */
+export interface Place {
   host: string
   port: number
   tls: TlsFiles | null
   /** Origins of browsers allowed besides the hub's own. */
   origins: readonly string[]
   trustedProxies: readonly Network[]
+}
+
+export interface SocketsOptions {
+  place: Place
   limits: {
     heartbeatS: number
     httpConnectionsMax: number
@@ -39,16 +44,17 @@ export interface SocketsOptions {
 export type Sockets = ReturnType<typeof createSockets>
 
 export function createSockets(options: SocketsOptions) {
-  const { host, tls, limits, ops, clock, access } = options
+  const { place, limits, ops, clock, access } = options
+  const { host, tls } = place
   const { door } = access
-  let port = options.port
+  let port = place.port
   let wasForwarded = false
   const visitors = createVisitors({
-    trust: createTrust(options.trustedProxies),
+    trust: createTrust(place.trustedProxies),
     isTls: tls !== null,
     onForwarded,
   })
-  const origins = createOrigins({ allowed: options.origins, fallback: () => localUrl(host, port, tls) })
+  const origins = createOrigins({ allowed: place.origins, fallback: () => localUrl(host, port, tls) })
   const server = createServer({ limits, tls, ops, clock, door, origins, visitors })
   const streams = createStreams({ limits, ops, clock })
   const certificateExpiresMs = tls === null ? 0 : tlsExpiresMs(tls)
@@ -80,7 +86,7 @@ export function createSockets(options: SocketsOptions) {
 
   /** Resolves with the port; rejects when it is taken. */
   async function listen(): Promise<number> {
-    port = await server.listen(host, options.port)
+    port = await server.listen(host, place.port)
     ops.log.info({ host, port, tls: tls !== null }, 'listening')
     if (tls !== null && certificateExpiresMs <= clock.now()) ops.log.warn(tls, 'the certificate has expired')
     return port

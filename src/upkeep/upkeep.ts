@@ -21,7 +21,6 @@ export interface UpkeepOptions<Owner> {
   clock: Clock
   fleet: Fleet
   access: Pick<Access, 'attended' | 'helloDeadlines' | 'rights' | 'admission'>
-  live: { tend: () => void }
   ingest: { backlog: Backlog<Owner>; isWriterBehind: () => boolean; tend: () => void }
   records: SweepRecords & RetentionRecords
   /** What was noted and is to be written. */
@@ -35,7 +34,7 @@ const SECOND_MS = 1_000
 export type Upkeep = ReturnType<typeof createUpkeep>
 
 export function createUpkeep<Owner>(options: UpkeepOptions<Owner>) {
-  const { limits, ops, clock, fleet, access, live, ingest, records } = options
+  const { limits, ops, clock, fleet, access, ingest, records } = options
   const { judge } = ops.faults
   const sweep = createSweep({
     fleet,
@@ -65,14 +64,13 @@ export function createUpkeep<Owner>(options: UpkeepOptions<Owner>) {
     gauges: () => retention?.gauges() ?? { retentionDevices: 0, retentionFinishedMs: 0 },
   }
 
-  /** What needs no database. `rooms`: whoever looks after open sockets; `send`: once a second. */
+  /** What needs no database. `rooms`: whoever looks after those that are connected; `send`: once a second. */
   function start(rooms: readonly { check: () => void }[], send: () => void): void {
     timers.push(
       clock.every(CHECK_MS, () => {
         access.attended.check()
         access.helloDeadlines.check()
         for (const room of rooms) room.check()
-        live.tend()
       }),
       clock.every(SECOND_MS, () => {
         ingest.tend()

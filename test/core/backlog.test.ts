@@ -1,7 +1,7 @@
 /** The order in which kept frames reach the writer, and in which lane. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Backlog, createBacklog, type Entry, SIDE_LANE } from '../../src/core/backlog.ts'
+import { type Backlog, type BacklogEntry, createBacklog, SIDE_LANE } from '../../src/core/backlog.ts'
 import { type Device, keepPoints, keepSessionOp } from '../../src/core/device.ts'
 import { runs } from '../rig/runs.ts'
 import { LIMITS, NOW_MS, newDevice, pointsFrame, sessionFrame } from './frames.ts'
@@ -9,7 +9,7 @@ import { LIMITS, NOW_MS, newDevice, pointsFrame, sessionFrame } from './frames.t
 type Owner = string
 
 /** A frame of `count` points as the device socket offers it; none makes it a SESSION frame. */
-function entry(device: Device, seq: number, count: number, receivedMs = NOW_MS): Entry<Owner> {
+function entry(device: Device, seq: number, count: number, receivedMs = NOW_MS): BacklogEntry<Owner> {
   const times = Array.from({ length: count }, (_, i) => NOW_MS + seq * 1_000 + i)
   const kept =
     count === 0
@@ -18,11 +18,11 @@ function entry(device: Device, seq: number, count: number, receivedMs = NOW_MS):
   return { device, owner: `socket of ${device.id}`, seq, cost: Math.max(1, count), receivedMs, kept }
 }
 
-function offerAll(backlog: Backlog<Owner>, entries: Entry<Owner>[]): void {
+function offerAll(backlog: Backlog<Owner>, entries: BacklogEntry<Owner>[]): void {
   for (const one of entries) backlog.offer(one)
 }
 
-const seqs = (entries: Entry<Owner>[]) => entries.map(({ seq }) => seq)
+const seqs = (entries: BacklogEntry<Owner>[]) => entries.map(({ seq }) => seq)
 
 describe('a lane', () => {
   test('gives frames in the order they came, of several devices too', () => {
@@ -172,11 +172,11 @@ describe('whatever is offered, taken and done in whatever order', () => {
   /** One batch at a time in each lane, as the writer has it. Calls `afterEach` with every batch under way. */
   function play(
     [lanes, steps]: [number, (typeof deed extends fc.Arbitrary<infer Deed> ? Deed : never)[]],
-    afterEach: (backlog: Backlog<Owner>, writing: Entry<Owner>[][], devices: Device[]) => void,
+    afterEach: (backlog: Backlog<Owner>, writing: BacklogEntry<Owner>[][], devices: Device[]) => void,
   ) {
     const backlog = createBacklog<Owner>(lanes)
     const devices = [1, 2, 3, 4, 5].map((id) => newDevice({ id }))
-    const writing: Entry<Owner>[][] = Array.from({ length: backlog.laneCount }, () => [])
+    const writing: BacklogEntry<Owner>[][] = Array.from({ length: backlog.laneCount }, () => [])
     const offered = new Map<number, number[]>()
     const done = new Map<number, number[]>()
     let seq = 0

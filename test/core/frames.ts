@@ -2,7 +2,7 @@
  * Frames and devices as the core gets them; what a test does not name is something ordinary. It builds and
  * lists, and judges nothing.
  */
-import { createDevice, type Device, type DeviceLimits, type KnownDevice } from '../../src/core/device.ts'
+import { type Device, type DeviceLimits, deviceOf, type KnownDevice } from '../../src/core/device.ts'
 import type { Session } from '../../src/core/sessions.ts'
 import { type PointsFrame, type SessionFrame, type SessionOp, TYPE } from '../../src/protocol/messages.ts'
 
@@ -91,7 +91,7 @@ export function knownDevice(known: Partial<KnownDevice> = {}): KnownDevice {
 }
 
 export function newDevice(known: Partial<KnownDevice> = {}, limits: Partial<DeviceLimits> = {}): Device {
-  return createDevice(knownDevice(known), NOW_MS, { ...LIMITS, ...limits })
+  return deviceOf(knownDevice(known), NOW_MS, { ...LIMITS, ...limits })
 }
 
 /** A session that the store has: explicit, active, without points. */

@@ -3,7 +3,7 @@
  * database made of variables. It acts out a script and tells what happened, next to what the model expected;
  * it judges nothing.
  */
-import { createBacklog, type Entry } from '../../src/core/backlog.ts'
+import { type BacklogEntry, createBacklog } from '../../src/core/backlog.ts'
 import { createCredit, openWindow, windowPoints } from '../../src/core/credit.ts'
 import {
   comeOnline,
@@ -204,14 +204,14 @@ export function play({ credit: creditLimits, liveAgeMs, moves }: Script): Story 
     if (kept !== null) offer({ device, owner: null, seq: 0, cost: 0, receivedMs: nowMs, kept })
   }
 
-  function offer(entry: Entry<Connection>): void {
+  function offer(entry: BacklogEntry<Connection>): void {
     touched.add(entry.device.id)
     backlog.offer(entry)
     note(story.offered, entry)
   }
 
   /** Acknowledges once everything of a commit is settled, and tells viewers of what was left out. */
-  function stored(entries: Entry<Connection>[]): void {
+  function stored(entries: BacklogEntry<Connection>[]): void {
     const settled = new Set<Connection>()
     for (const entry of entries) {
       note(story.done, entry)
@@ -278,7 +278,7 @@ function newActor(id: number, liveAgeMs: number): Actor {
   }
 }
 
-function note(lists: Map<number, object[]>, entry: Entry<Connection>): void {
+function note(lists: Map<number, object[]>, entry: BacklogEntry<Connection>): void {
   const list = lists.get(entry.device.id)
   if (list === undefined) lists.set(entry.device.id, [entry])
   else list.push(entry)

@@ -2,7 +2,7 @@
  * The writer in miniature: one batch at a time in each lane, and a database that is a handful of variables. It
  * finishes a batch when the script says so.
  */
-import type { Backlog, Entry } from '../../src/core/backlog.ts'
+import type { Backlog, BacklogEntry } from '../../src/core/backlog.ts'
 import type { Kept } from '../../src/core/device.ts'
 import { confirm, isUnstored, type Session, type StoredSession } from '../../src/core/sessions.ts'
 import { SESSION_OP } from '../../src/protocol/messages.ts'
@@ -14,9 +14,12 @@ interface Write {
   revision: number
 }
 
-export function createWriter<Owner>(backlog: Backlog<Owner>, onStored: (entries: Entry<Owner>[]) => void) {
+export function createWriter<Owner>(
+  backlog: Backlog<Owner>,
+  onStored: (entries: BacklogEntry<Owner>[]) => void,
+) {
   const writing = Array.from({ length: backlog.laneCount }, () => ({
-    entries: [] as Entry<Owner>[],
+    entries: [] as BacklogEntry<Owner>[],
     writes: [] as Write[],
   }))
   const rows = new Map<Session, StoredSession>()

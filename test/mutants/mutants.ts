@@ -108,8 +108,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     breaks: 'a lost reply is taken for a commit',
     file: 'store/points/writer.ts',
-    search: 'options.onRetry()',
-    replace: "options.onRetry(); if (code !== '57014') return null",
+    search: 'listener.retried()',
+    replace: "listener.retried(); if (code !== '57014') return null",
     tests: ['store/points/cuts.test.ts'],
     by: /is cut by a fin before the statement is sent: AssertionError: expected \[\] to have a length of 1/,
   },

@@ -35,11 +35,9 @@ export function createDatabase({ store, life, limits, clock, watcher }: Database
   const readDevice = createGather(credentialsOf, BATCH_MAX)
   return {
     identify,
-    people: {
+    access: {
       findUser: (id: number) => read(() => userOf(tables, id)),
       findShare: (id: number) => read(() => shareOf(tables, id, clock.now() + TOKEN_MS)),
-    },
-    access: {
       readAccess: createGather(credentialsOf, BATCH_MAX),
       readDevice,
       readWithdrawn: (grants: readonly Grant[]) => read(() => withdrawnOf(tables, grants)),
@@ -79,18 +77,21 @@ export function createDatabase({ store, life, limits, clock, watcher }: Database
       }),
   }
 
-  function openWriter(told: Parameters<PointsStore['openWriter']>[0]) {
+  function openWriter(...[backlog, told]: Parameters<PointsStore['openWriter']>) {
     return createWriter({
-      ...told,
+      backlog,
       runs: Array.from({ length: LANES + 1 }, () => store.line(life)),
       limits,
-      onStored: (batch) => {
-        if (life.isOver) return
-        watcher.onStored(batch)
-        told.onStored(batch)
+      listener: {
+        ...told,
+        stored: (batch) => {
+          if (life.isOver) return
+          watcher.onStored(batch)
+          told.stored(batch)
+        },
+        broken: (error) => watcher.onFault('the writer gave up', error),
+        retried: () => {},
       },
-      onBroken: (error) => watcher.onFault('the writer gave up', error),
-      onRetry: () => {},
       clock,
     })
   }

@@ -2,7 +2,7 @@
  * Sees everything between devices and a hub, and holds it against what must always be so: D4, D6, D8 of PROTOCOL.md and
  * the bound of the credit. It decides by what went over the links and what lies in the tables, never by the core's word.
  */
-import type { Entry, Stored } from '../../src/core/backlog.ts'
+import type { BacklogEntry, Stored } from '../../src/core/backlog.ts'
 import type { Inlet } from '../../src/ingest/intake.ts'
 import type { DeviceLink } from '../../src/sockets/link.ts'
 import * as t from '../rig/points.ts'
@@ -81,7 +81,7 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
   let holding = new Set<Line>()
   const byPeer = new Map<unknown, Line>()
   /** Frames of each device in the order in which the hub took them. */
-  let waiting = new Map<number, Entry<Inlet>[]>()
+  let waiting = new Map<number, BacklogEntry<Inlet>[]>()
   /** Devices that have named a session that the store refuses: any point of theirs may belong to it. */
   const poisonStarts = new Map<number, boolean>()
   /** Every content that was ever sent for a point, by device and moment. */
@@ -221,7 +221,7 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     return tables.automatic.has(session.id) || session.startedMs <= atMs
   }
 
-  function onOffer(entry: Entry<Inlet>): void {
+  function onOffer(entry: BacklogEntry<Inlet>): void {
     const { device, owner, seq, cost } = entry
     const queue = waiting.get(device.id)
     if (queue === undefined) waiting.set(device.id, [entry])

@@ -5,7 +5,7 @@
 import { createAccess } from '../../src/access/access.ts'
 import type { Identity } from '../../src/access/identity.ts'
 import type { Clock } from '../../src/clock.ts'
-import type { Entry, Stored } from '../../src/core/backlog.ts'
+import type { BacklogEntry, Stored } from '../../src/core/backlog.ts'
 import { createFleet } from '../../src/core/fleet.ts'
 import type { Grant, Withdrawal } from '../../src/core/grant.ts'
 import { createIngest } from '../../src/ingest/ingest.ts'
@@ -30,7 +30,7 @@ import type { Life, Store } from './store.ts'
 import { type Frame, unpackFrame } from './wire.ts'
 
 export interface Watcher {
-  onOffer: (entry: Entry<Inlet>) => void
+  onOffer: (entry: BacklogEntry<Inlet>) => void
   onStored: (batch: Stored<Inlet>) => void
   /** Before it goes to anybody. */
   onPublish: (deviceId: number, frame: Frame) => void
@@ -80,7 +80,6 @@ export function createHub(options: HubOptions) {
   const access = createAccess({
     ...parts,
     identify: (token) => database.identify(token) as Promise<Identity>,
-    people: database.people,
     records: database.access,
     logins,
     builtMs: 0,
@@ -91,7 +90,6 @@ export function createHub(options: HubOptions) {
   const upkeep = createUpkeep({
     ...parts,
     access,
-    live,
     ingest,
     records: database.upkeep,
     coalesced: [seen, logins],
@@ -103,7 +101,7 @@ export function createHub(options: HubOptions) {
   let heldRights = 0
   watch()
   access.admission.noteReceived(tables.newestReceivedMs ?? 0)
-  upkeep.start([viewers], () => {})
+  upkeep.start([viewers, live], () => {})
   ingest.begin()
   upkeep.begin()
   return {

@@ -2,7 +2,7 @@
  * Stands beside the hub and sees every frame to every viewer at the moment it leaves: nothing is missing, doubled or out
  * of order (V1, V2, V3), and nothing comes of what was withdrawn (V6).
  */
-import type { Entry, Stored } from '../../src/core/backlog.ts'
+import type { BacklogEntry, Stored } from '../../src/core/backlog.ts'
 import type { Inlet } from '../../src/ingest/intake.ts'
 import { POINT_STRIDE } from '../../src/protocol/messages.ts'
 import * as t from '../rig/points.ts'
@@ -45,7 +45,7 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
   /** Of each device, moments that went live since the last frame of it was offered to the writer. */
   const shown = new Map<number, Set<number>>()
   /** Moments of a frame that did not, and of frames that are stored and BACKFILLED has not said yet. */
-  const leftOut = new WeakMap<Entry<Inlet>, number[]>()
+  const leftOut = new WeakMap<BacklogEntry<Inlet>, number[]>()
   let unsaid: { deviceId: number; atMs: number }[] = []
   return {
     opened,
@@ -174,7 +174,7 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
   }
 
   /** What goes live of a frame has gone by now, where somebody watches. */
-  function onOffer(entry: Entry<Inlet>, isWatched: boolean): void {
+  function onOffer(entry: BacklogEntry<Inlet>, isWatched: boolean): void {
     const { device, kept } = entry
     const seen = shown.get(device.id)
     shown.delete(device.id)

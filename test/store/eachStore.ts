@@ -5,7 +5,7 @@
 
 import { afterAll, beforeAll, describe } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { createDevice, type Device } from '../../src/core/device.ts'
+import { type Device, deviceOf } from '../../src/core/device.ts'
 import type { DeviceColor, DevicePlatform } from '../../src/protocol/messages.ts'
 import type { Run } from '../../src/store/line/run.ts'
 import { readCredentials } from '../../src/store/live/credentials.ts'
@@ -83,11 +83,7 @@ export async function addDevice(run: Run): Promise<Device> {
 /** A device as a hub holds it that knows nothing of its sessions and points. */
 export function unknownDevice(id: number, userId: number): Device {
   const profile = { name: 'van', platform: 'android' as DevicePlatform, color: 'green' as DeviceColor }
-  return createDevice(
-    { id, userId, ...profile, lastSeenMs: null, newest: null, sessions: [] },
-    NOW_MS,
-    LIMITS,
-  )
+  return deviceOf({ id, userId, ...profile, lastSeenMs: null, newest: null, sessions: [] }, NOW_MS, LIMITS)
 }
 
 /** The same device, whose sessions and points this hub has never heard of. */
@@ -104,7 +100,7 @@ export const hubs: [string, (on: StoreUnderTest, device: Device) => Promise<Devi
 
 async function reload(run: Run, { id }: Device): Promise<Device> {
   const [known] = await readCredentials(run, [id])
-  return createDevice(known!, NOW_MS, LIMITS)
+  return deviceOf(known!, NOW_MS, LIMITS)
 }
 
 export interface StoredPoint {

@@ -4,7 +4,7 @@
  */
 import { expect } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { type Backlog, createBacklog, type Entry, type Stored } from '../../src/core/backlog.ts'
+import { type Backlog, type BacklogEntry, createBacklog, type Stored } from '../../src/core/backlog.ts'
 import { type Device, type Kept, keepPoints, keepSessionOp } from '../../src/core/device.ts'
 import type { PointsFrame, SessionOp } from '../../src/protocol/messages.ts'
 import type { Run } from '../../src/store/line/run.ts'
@@ -12,12 +12,12 @@ import { createWriter } from '../../src/store/points/writer.ts'
 import { GAP_MS, LIMITS, NOW_MS, type PointParts, pointsFrame, sessionFrame } from '../core/frames.ts'
 
 /** Told that its frame is finished. */
-export type Sender = (entry: Entry<Sender>) => void
+export type Sender = (entry: BacklogEntry<Sender>) => void
 
 export interface Sent {
   kept: Kept
   /** Resolves when the writer reports the frame. */
-  stored: Promise<Entry<Sender>>
+  stored: Promise<BacklogEntry<Sender>>
 }
 
 export interface WritingOptions {
@@ -40,12 +40,14 @@ export function startWriting({ runs, limits = {} }: WritingOptions) {
     backlog,
     runs,
     limits: { writeRowsMax: 2_000, sessionGapMs: GAP_MS, rejectedPointsPerDevice: 1_000, ...limits },
-    onStored,
-    onAway: (lane, reason) => away.push({ lane, ...reason }),
-    onBack: (lane) => back.push(lane),
-    onBroken: (error) => broken.push(error),
-    onRetry: () => {
-      retries += 1
+    listener: {
+      stored: onStored,
+      away: (lane, reason) => away.push({ lane, ...reason }),
+      back: (lane) => back.push(lane),
+      broken: (error) => broken.push(error),
+      retried: () => {
+        retries += 1
+      },
     },
     clock: { ...systemClock, now: () => NOW_MS, random: () => 0 },
   })
@@ -90,7 +92,7 @@ export function startWriting({ runs, limits = {} }: WritingOptions) {
   }
 
   function offer(device: Device, frameSeq: number, cost: number, kept: Kept, receivedMs = NOW_MS): Sent {
-    const stored = new Promise<Entry<Sender>>((resolve) => {
+    const stored = new Promise<BacklogEntry<Sender>>((resolve) => {
       backlog.offer({ device, owner: resolve, seq: frameSeq, cost, receivedMs, kept })
     })
     return { kept, stored }

@@ -3,6 +3,7 @@
  * told so.
  */
 import { wait } from '../../clock.ts'
+import type { Backlog } from '../../core/backlog.ts'
 import { blame, codeOf } from '../../core/blame.ts'
 import type { Grant } from '../../core/grant.ts'
 import type { Session } from '../../core/sessions.ts'
@@ -18,7 +19,7 @@ import { writeLastLogin } from '../people/users.ts'
 import { readIdleDevices, readLastPoints } from '../points/lastPoints.ts'
 import { readNewestReceivedMs } from '../points/newest.ts'
 import { deletePoints, deleteRejected, deleteSessions, findOld } from '../points/retention.ts'
-import { createWriter, type WriterOptions } from '../points/writer.ts'
+import { createWriter, type WriterListener, type WriterOptions } from '../points/writer.ts'
 import { openStore, type Store, type StoreOptions } from './store.ts'
 
 export interface DatabaseOptions extends Omit<StoreOptions, 'limits' | 'log'> {
@@ -47,6 +48,7 @@ export function createDatabase(options: DatabaseOptions) {
   const { promise: failed, fail } = failure()
   let store: Store | null = null
   let asking: Promise<boolean> | null = null
+  const people = createDirectory(read, limits)
   const readDevice = createGather((ids) => readCredentials(read, ids), CREDENTIALS_BATCH_MAX)
   return {
     open,
@@ -54,11 +56,13 @@ export function createDatabase(options: DatabaseOptions) {
     answers,
     /** Resolves with the reason when nothing more can be promised. */
     failed,
-    people: createDirectory(read, limits),
+    people,
     past: createHistory(read, limits, () => {
       counts.pointPages += 1
     }),
     access: {
+      findUser: people.findUser,
+      findShare: people.findShare,
       readAccess: createGather((ids) => readAccess(read, ids), ACCESS_BATCH_MAX),
       readDevice,
       readWithdrawn: (grants: readonly Grant[], nowMs: number) => readWithdrawn(read, grants, nowMs),
@@ -98,12 +102,14 @@ export function createDatabase(options: DatabaseOptions) {
 
   /** To be called when it is open. */
   function openWriter<Owner>(
-    told: Pick<WriterOptions<Owner>, 'backlog' | 'onStored' | 'onAway' | 'onBack'>,
+    backlog: Backlog<Owner>,
+    told: Pick<WriterListener<Owner>, 'stored' | 'away' | 'back'>,
   ): { stop: (timeoutMs: number) => Promise<boolean>; readonly awayLanes: number } {
-    const onRetry = () => {
+    const retried = () => {
       counts.writeRetries += 1
     }
-    return createWriter({ ...told, runs: store!.writes, limits, onBroken: fail, onRetry, clock })
+    const listener = { ...told, broken: fail, retried }
+    return createWriter({ backlog, runs: store!.writes, limits, listener, clock })
   }
 
   /** One question at a time, however many ask; never rejects. */

@@ -4,7 +4,7 @@
  * committed or listed as rejected, however often that has to be tried; whom to tell is not its business.
  */
 import { type Clock, wait, within } from '../../clock.ts'
-import type { Backlog, Entry, Stored } from '../../core/backlog.ts'
+import type { Backlog, BacklogEntry, Stored } from '../../core/backlog.ts'
 import { blame, codeOf, describeError, retryDelayMs } from '../../core/blame.ts'
 import { added } from '../../core/device.ts'
 import { forgetId, isUnstored, type Session } from '../../core/sessions.ts'
@@ -18,20 +18,25 @@ export interface WriterOptions<Owner> {
   /** A connection for each lane of the backlog. */
   runs: readonly Run[]
   limits: { writeRowsMax: number; sessionGapMs: number; rejectedPointsPerDevice: number }
-  /** A batch is finished; the one way out of the writer. */
-  onStored: (batch: Stored<Owner>) => void
-  /** A lane's database is away, with the code that said so; called once until it is back. */
-  onAway: (lane: number, reason: { code?: string; message: string }) => void
-  onBack: (lane: number) => void
-  /** Our own statement or schema is wrong: nothing more can be promised. */
-  onBroken: (error: Error) => void
-  onRetry: () => void
+  listener: WriterListener<Owner>
   clock: Clock
+}
+
+/** Who hears what becomes of batches and lanes. */
+export interface WriterListener<Owner> {
+  /** A batch is finished; the one way out of the writer. */
+  stored: (batch: Stored<Owner>) => void
+  /** A lane's database is away, with the code that said so; called once until it is back. */
+  away: (lane: number, reason: { code?: string; message: string }) => void
+  back: (lane: number) => void
+  /** Our own statement or schema is wrong: nothing more can be promised. */
+  broken: (error: Error) => void
+  retried: () => void
 }
 
 /** A row with the entry it came from, so that a refusal finds its way back. */
 interface Row<Owner> extends PointRow {
-  entry: Entry<Owner>
+  entry: BacklogEntry<Owner>
 }
 
 interface Refusal<Owner> {
@@ -46,7 +51,7 @@ export type Writer = ReturnType<typeof createWriter>
  * and `stop` has to wake and wait for all of them.
  */
 export function createWriter<Owner>(options: WriterOptions<Owner>) {
-  const { backlog, runs, limits, clock } = options
+  const { backlog, runs, limits, listener, clock } = options
   const away = new Set<number>()
   /** Lanes that have nothing to do, with what wakes them. */
   const idle = new Map<number, () => void>()
@@ -76,7 +81,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
         if (entries.length > 0) {
           const stored = await store(run, lane, entries) // Resolves only once all of it is committed.
           for (const entry of entries) backlog.done(entry)
-          options.onStored(stored)
+          listener.stored(stored)
         } else if (isStopping) {
           return
         } else {
@@ -84,11 +89,11 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
         }
       }
     } catch (error) {
-      options.onBroken(error as Error)
+      listener.broken(error as Error)
     }
   }
 
-  async function store(run: Run, lane: number, entries: Entry<Owner>[]): Promise<Stored<Owner>> {
+  async function store(run: Run, lane: number, entries: BacklogEntry<Owner>[]): Promise<Stored<Owner>> {
     const startedMs = clock.elapsed()
     const rows = rowsOf(entries)
     const refusals: Refusal<Owner>[] = []
@@ -225,7 +230,7 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
     for (let attempts = 0; ; attempts++) {
       try {
         await step()
-        if (away.delete(lane)) options.onBack(lane)
+        if (away.delete(lane)) listener.back(lane)
         return null
       } catch (error) {
         const code = codeOf(error)
@@ -233,10 +238,10 @@ export function createWriter<Owner>(options: WriterOptions<Owner>) {
         // What our own code throws has no SQLSTATE either, and would be tried for ever.
         if (fault === 'us' || error instanceof RangeError || error instanceof TypeError) throw error
         if (fault === 'row' || fault === 'reference') return code!
-        options.onRetry()
+        listener.retried()
         if (!away.has(lane)) {
           away.add(lane)
-          options.onAway(lane, describeError(error))
+          listener.away(lane, describeError(error))
         }
         if (code !== undefined && TOO_SLOW.includes(code)) slow += 1
         if (slow >= slowMax) return SLOW
@@ -259,7 +264,7 @@ const SLOW = 'slow'
 /** After so many, half as much is tried: it may be the batch that is too large for this database. */
 const SLOW_ATTEMPTS_MAX = 3
 
-function rowsOf<Owner>(entries: readonly Entry<Owner>[]): Row<Owner>[] {
+function rowsOf<Owner>(entries: readonly BacklogEntry<Owner>[]): Row<Owner>[] {
   const rows: Row<Owner>[] = []
   for (const entry of entries) {
     const { values, count, sessionOf } = entry.kept
@@ -270,7 +275,7 @@ function rowsOf<Owner>(entries: readonly Entry<Owner>[]): Row<Owner>[] {
   return rows
 }
 
-function sessionsOf<Owner>(entries: readonly Entry<Owner>[]): Session[] {
+function sessionsOf<Owner>(entries: readonly BacklogEntry<Owner>[]): Session[] {
   const sessions = new Set<Session>()
   for (const { kept } of entries) {
     for (const session of kept.changed) if (isUnstored(session)) sessions.add(session)
@@ -280,7 +285,10 @@ function sessionsOf<Owner>(entries: readonly Entry<Owner>[]): Session[] {
 }
 
 /** A SESSION frame whose session the database refuses is rejected as a whole. */
-function rejectOps<Owner>(entries: readonly Entry<Owner>[], refused: ReadonlyMap<Session, string>): void {
+function rejectOps<Owner>(
+  entries: readonly BacklogEntry<Owner>[],
+  refused: ReadonlyMap<Session, string>,
+): void {
   for (const { seq, owner, kept } of entries) {
     const isOp = owner !== null && kept.count === 0 && kept.rejected.length === 0
     if (isOp && kept.changed.some((session) => refused.has(session))) {
@@ -316,7 +324,7 @@ function placeInFrame<Owner>({ entry, at }: Row<Owner>): number {
   return place
 }
 
-function deadLettersOf<Owner>(entries: readonly Entry<Owner>[]): DeadLetterRow[] {
+function deadLettersOf<Owner>(entries: readonly BacklogEntry<Owner>[]): DeadLetterRow[] {
   const letters: DeadLetterRow[] = []
   for (const { device, receivedMs, kept } of entries) {
     for (const letter of kept.deadLetters) letters.push({ ...letter, deviceId: device.id, receivedMs })
