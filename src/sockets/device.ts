@@ -12,7 +12,7 @@ import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeDeviceFrame } from '../protocol/decode.ts'
 import { encodeDeviceWelcome, encodeGoaway, encodePong } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
-import { DeviceLink } from './link.ts'
+import { DeviceLink } from './deviceSource.ts'
 import type { Peer } from './peer.ts'
 import type { SocketRoute } from './server.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { BacklogEntry, Stored } from '../../src/core/backlog.ts'
 import type { Inlet } from '../../src/ingest/intake.ts'
-import type { DeviceLink } from '../../src/sockets/link.ts'
+import type { DeviceLink } from '../../src/sockets/deviceSource.ts'
 import * as t from '../rig/points.ts'
 import type { Item, Sent } from './device.ts'
 import type { Limits } from './limits.ts'

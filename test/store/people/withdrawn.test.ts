@@ -2,9 +2,9 @@
 import { expect, test } from 'vitest'
 import type { Grant, Withdrawal } from '../../../src/core/grant.ts'
 import { writeDeviceKey } from '../../../src/store/people/devices.ts'
-import { readWithdrawn } from '../../../src/store/people/rights.ts'
 import { endShare, insertShare } from '../../../src/store/people/shares.ts'
 import { updateUser } from '../../../src/store/people/users.ts'
+import { readWithdrawn } from '../../../src/store/people/withdrawn.ts'
 import { NOW_MS } from '../../core/frames.ts'
 import { describeOnEachStore } from '../eachStore.ts'
 
