@@ -1,6 +1,7 @@
 /** Everyone's devices: who is there, whose each is, and what went wrong with it last. */
 import { useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
+import { systemClock } from '../../clock.ts'
 import { AddDevice } from '../devices/AddDevice.tsx'
 import { EditDevice } from '../devices/EditDevice.tsx'
 import { PairAgain } from '../devices/PairAgain.tsx'
@@ -22,7 +23,7 @@ export function Devices({ office, isDark }: { office: Office; isDark: boolean })
   const [asked, setAsked] = useState<{ act: Act; device: DeviceView } | null>(null)
   const [isAdding, setAdding] = useState(false)
   office.watch.changes.value
-  const nowMs = useSecond() + office.watch.now() - Date.now()
+  const nowMs = useSecond() + office.watch.now() - systemClock.now()
   const devices = orderedDevices(office.watch.devices.values(), search)
   const owners = new Map(office.users.value.map(({ id, name }) => [id, name]))
   const close = () => setAsked(null)

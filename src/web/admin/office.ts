@@ -1,6 +1,7 @@
 /** What an admin looks at: the hub's figures as they come, everyone's devices, users, and what went wrong. */
 import { signal } from '@preact/signals'
 import { type ConnectionState, createStatsClient, type Stats } from '../../client/browser.ts'
+import { systemClock } from '../../clock.ts'
 import type { ConfigJson, LastErrorJson, LastErrorsJson, UserJson } from '../../protocol/http.ts'
 import { createApi } from '../hub/api.ts'
 import type { Credential } from '../hub/credential.ts'
@@ -36,7 +37,7 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
     name: CLIENT_NAME,
     onEvent: (event) => {
       if (event.type === 'stats') {
-        samples.add({ atS: Date.now() / 1_000, stats: event.stats })
+        samples.add({ atS: systemClock.now() / 1_000, stats: event.stats })
         stats.value = event.stats
       } else if (event.type === 'state') {
         connection.value = event.state
@@ -48,9 +49,9 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
       }
     },
   })
-  const timer = setInterval(() => {
+  const endLooking = systemClock.every(ERRORS_EVERY_MS, () => {
     if (connection.peek().name === 'open') readErrors().catch(ignore)
-  }, ERRORS_EVERY_MS)
+  })
   return {
     api,
     isRefused,
@@ -94,7 +95,7 @@ export function openOffice({ credential, setup }: { credential: Credential; setu
   }
 
   function close(): void {
-    clearInterval(timer)
+    endLooking()
     client.close()
     watch.close()
   }

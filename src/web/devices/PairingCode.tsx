@@ -3,6 +3,7 @@
  * hub's word on that is `pairedAt`, asked for when a sign of the device comes and every few seconds.
  */
 import { useEffect, useState } from 'preact/hooks'
+import { systemClock } from '../../clock.ts'
 import type { DeviceJson, PairingJson } from '../../protocol/http.ts'
 import type { Api } from '../hub/api.ts'
 import { CopyButton } from '../look/CopyButton.tsx'
@@ -32,7 +33,7 @@ export function PairingCode({
 }) {
   const { device, pairingUrl, pairingToken, expiresAt } = pairing
   const isPaired = usePaired(api, watch, device)
-  const leftS = (Date.parse(expiresAt) - useSecond() - (watch.now() - Date.now())) / 1_000
+  const leftS = (Date.parse(expiresAt) - useSecond() - (watch.now() - systemClock.now())) / 1_000
   if (isPaired) {
     return (
       <div class="stack paired" role="status">
@@ -95,12 +96,12 @@ function usePaired(api: Pick<Api, 'get'>, watch: Pick<Watch, 'listen'>, device: 
       const now = await api.get<DeviceJson>(`/v1/devices/${device.id}`).catch(() => null)
       if (now !== null && now.pairedAt !== null && now.pairedAt !== device.pairedAt) setPaired(true)
     }
-    const timer = setInterval(look, LOOK_EVERY_MS)
+    const endLooking = systemClock.every(LOOK_EVERY_MS, look)
     const stopListening = watch.listen((event) => {
       if ('device' in event && event.device.deviceId === device.id) look()
     })
     return () => {
-      clearInterval(timer)
+      endLooking()
       stopListening()
     }
   }, [api, watch, device, isPaired])

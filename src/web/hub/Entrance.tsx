@@ -1,6 +1,7 @@
 /** Lets in whoever has a token, with what the hub says of itself; everyone else gets to sign in. */
 import { type ComponentChildren, Fragment } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
+import { systemClock } from '../../clock.ts'
 import type { ConfigJson } from '../../protocol/http.ts'
 import { createApi, wordsOf } from './api.ts'
 import type { Credential } from './credential.ts'
@@ -35,7 +36,7 @@ export function Entrance({
       } catch (fault) {
         if (isGone) return
         setProblem(wordsOf(fault))
-        setTimeout(arrive, RETRY_MS)
+        systemClock.after(RETRY_MS, arrive)
       }
     }
 

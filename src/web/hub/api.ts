@@ -1,4 +1,5 @@
 /** The HTTP API, asked with whatever token is held. What is wrong comes back as one error with words for people. */
+import { systemClock } from '../../clock.ts'
 import type { ProblemJson } from '../../protocol/http.ts'
 
 export class ApiProblem extends Error {
@@ -58,7 +59,7 @@ export function createApi({ token, onRefused }: ApiOptions) {
     const url = URL.createObjectURL(await (await ask('GET', place)).blob())
     const link = Object.assign(document.createElement('a'), { href: url, download: fileName })
     link.click()
-    setTimeout(() => URL.revokeObjectURL(url), 60_000)
+    systemClock.after(60_000, () => URL.revokeObjectURL(url))
   }
 
   async function ask(method: Method, place: string, body?: unknown): Promise<Response> {

@@ -4,6 +4,7 @@
  */
 import type { TokenSource } from '../../client/browser.ts'
 import { retryAfterMs } from '../../client/retryAfter.ts'
+import { systemClock } from '../../clock.ts'
 import type { ConfigJson } from '../../protocol/http.ts'
 import type { Credential } from './credential.ts'
 
@@ -105,7 +106,7 @@ export function freshTokenOf(setup: ConfigJson, credential: Credential): TokenSo
  */
 function createRenewal(issuer: Issuer, credential: Credential): () => Promise<void> {
   let underWay: Promise<void> | null = null
-  /** Of `performance.now()`, a clock that never jumps. */
+  /** Of `systemClock.elapsed()`, which never jumps. */
   let notBeforeMs = 0
   return () => {
     underWay ??= renew().finally(() => {
@@ -115,7 +116,7 @@ function createRenewal(issuer: Issuer, credential: Credential): () => Promise<vo
   }
 
   async function renew(): Promise<void> {
-    if (performance.now() < notBeforeMs)
+    if (systemClock.elapsed() < notBeforeMs)
       throw new IssuerAway('The issuer asked to be left alone for a while.')
     const refreshToken = credential.refreshToken
     if (refreshToken === null) throw new IssuerRefusal('Nobody is signed in any more.')
@@ -124,7 +125,7 @@ function createRenewal(issuer: Issuer, credential: Credential): () => Promise<vo
       // Whoever signed out meanwhile stays so.
       if (credential.refreshToken === refreshToken) credential.renew(grant.token, grant.refreshToken)
     } catch (fault) {
-      if (fault instanceof IssuerAway) notBeforeMs = performance.now() + fault.retryAfterMs
+      if (fault instanceof IssuerAway) notBeforeMs = systemClock.elapsed() + fault.retryAfterMs
       if (fault instanceof IssuerRefusal && credential.refreshToken === refreshToken) {
         credential.forget(SIGN_IN_EXPIRED)
       }

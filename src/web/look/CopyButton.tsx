@@ -1,5 +1,6 @@
 /** Copies a text, and says that it did. */
 import { useState } from 'preact/hooks'
+import { systemClock } from '../../clock.ts'
 import { Icon } from './Icon.tsx'
 
 const SAID_MS = 2_000
@@ -14,7 +15,7 @@ export function CopyButton({ text, words }: { text: string; words: string }) {
     )
     if (!isCopied) prompt('Copy this:', text)
     setSaid(isCopied ? 'Copied' : null)
-    setTimeout(() => setSaid(null), SAID_MS)
+    systemClock.after(SAID_MS, () => setSaid(null))
   }
   return (
     <button type="button" class="button grow" onClick={copy}>

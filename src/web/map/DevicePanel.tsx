@@ -1,6 +1,7 @@
 /** The selected device: where it is and how it does, what can be done with it, and what it did before. */
 import { useEffect, useRef } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
+import { systemClock } from '../../clock.ts'
 import { Icon, type IconName } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { ageWords, compassWords, momentWords, speedWords } from '../look/words.ts'
@@ -14,7 +15,7 @@ export function DevicePanel({ desk }: { desk: Desk }) {
   const { watch } = desk
   // The object stays and changes; these say when to look.
   watch.changes.value
-  const nowMs = useSecond() + watch.now() - Date.now()
+  const nowMs = useSecond() + watch.now() - systemClock.now()
   const heading = useRef<HTMLHeadingElement>(null)
   const deviceId = desk.selectedId.value
   const isReplaying = desk.player.value !== null

@@ -1,5 +1,6 @@
 /** The sessions of a device by day, newest first, each a click away from its replay. */
 import { useEffect, useMemo } from 'preact/hooks'
+import { systemClock } from '../../clock.ts'
 import type { SessionJson } from '../../protocol/http.ts'
 import { useAsk } from '../hub/useAsk.ts'
 import { dayWords, distanceWords, durationWords, timeWords } from '../look/words.ts'
@@ -28,8 +29,7 @@ export function History({ desk, deviceId }: { desk: Desk; deviceId: number }) {
   }, [desk, deviceId, list])
   useEffect(() => {
     if (!hasOpen) return
-    const timer = setInterval(() => list.refresh().catch(ignore), LOOK_EVERY_MS)
-    return () => clearInterval(timer)
+    return systemClock.every(LOOK_EVERY_MS, () => list.refresh().catch(ignore))
   }, [hasOpen, list])
 
   return (

@@ -1,6 +1,7 @@
 /** All devices in a list with a search; only the rows in sight are in the document. */
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { DeviceView } from '../../client/browser.ts'
+import { systemClock } from '../../clock.ts'
 import { Brand, Icon } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
 import { DeviceDot } from './DeviceDot.tsx'
@@ -116,7 +117,7 @@ function Rows({ desk, devices }: { desk: Desk; devices: readonly DeviceView[] })
     if (document.activeElement !== document.body) return
     list.current!.querySelector<HTMLElement>(`[data-device="${leftId}"] button`)?.focus()
   }, [])
-  const nowMs = useSecond() + desk.watch.now() - Date.now()
+  const nowMs = useSecond() + desk.watch.now() - systemClock.now()
   const isHearing = desk.watch.connection.value.name === 'open'
   const isDark = desk.theme.isDark.value
   const height = list.current?.clientHeight ?? 800

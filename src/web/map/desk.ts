@@ -4,6 +4,7 @@
  */
 import { signal } from '@preact/signals'
 import type { DeviceView } from '../../client/browser.ts'
+import { systemClock } from '../../clock.ts'
 import type { ConfigJson, SessionJson, TrackJson } from '../../protocol/http.ts'
 import { type Api, createApi } from '../hub/api.ts'
 import type { Credential } from '../hub/credential.ts'
@@ -47,7 +48,7 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
   /** Selected last, before none was. */
   let leftId: number | null = null
   let playedAtMs = 0
-  let trailTimer: ReturnType<typeof setTimeout> | null = null
+  let callOffTrail: (() => void) | null = null
 
   const api: Api = createApi({
     token: () => credential.token.peek(),
@@ -65,10 +66,10 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
   })
   const trail = createTrail(api, (points) => {
     // A line of thousands of points is not drawn for each of them.
-    trailTimer ??= setTimeout(() => {
-      trailTimer = null
+    callOffTrail ??= systemClock.after(PLAYED_LINE_MS, () => {
+      callOffTrail = null
       drawTrail(points)
-    }, PLAYED_LINE_MS)
+    })
   })
   const stopListening = watch.listen((event) => {
     if (event.type === 'snapshot') openOn()
@@ -214,7 +215,7 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
 
   function drawMoment({ replay, isPlaying }: Player, moment: Moment): void {
     chart?.replay(moment, bytesOf(selectedColor()))
-    const nowMs = performance.now()
+    const nowMs = systemClock.elapsed()
     if (isPlaying.peek() && nowMs - playedAtMs < PLAYED_LINE_MS) return
     playedAtMs = nowMs
     const { points } = replay
@@ -236,7 +237,7 @@ export function openDesk({ credential, setup, theme }: DeskOptions) {
   }
 
   function close(): void {
-    if (trailTimer !== null) clearTimeout(trailTimer)
+    callOffTrail?.()
     player.peek()?.close()
     stopListening()
     watch.close()

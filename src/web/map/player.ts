@@ -1,5 +1,6 @@
 /** Plays a session: a time that runs, at some speed, and stops at the end. It knows no map. */
 import { signal } from '@preact/signals'
+import { systemClock } from '../../clock.ts'
 import type { SessionJson } from '../../protocol/http.ts'
 import type { Moment, Replay } from './replay.ts'
 
@@ -20,7 +21,8 @@ export function createPlayer(session: SessionJson, replay: Replay, shown: (momen
     if (isPlaying.peek()) return
     if (timeMs.peek() >= replay.endMs) seek(replay.startMs)
     isPlaying.value = true
-    lastMs = performance.now()
+    // Counted from the same moment as the time that a frame is handed.
+    lastMs = systemClock.elapsed()
     frame = requestAnimationFrame(step)
   }
 

@@ -11,6 +11,7 @@ import {
   type ViewerEvent,
   type ViewerRole,
 } from '../../client/browser.ts'
+import { systemClock } from '../../clock.ts'
 
 export type Watch = ReturnType<typeof openWatch>
 export type WatchListener = (event: ViewerEvent) => void
@@ -34,7 +35,7 @@ export function openWatch({ token, subscription, onRefused }: WatchOptions) {
   /** Grows when the devices are worth another look. */
   const changes = signal(0)
   const listeners = new Set<WatchListener>()
-  let looking: ReturnType<typeof setTimeout> | null = null
+  let callOffLook: (() => void) | null = null
   /** What the hub's clock is ahead of this one. */
   let aheadMs = 0
 
@@ -54,7 +55,7 @@ export function openWatch({ token, subscription, onRefused }: WatchOptions) {
     isComplete,
     changes,
     devices: viewer.devices,
-    now: () => Date.now() + aheadMs,
+    now: () => systemClock.now() + aheadMs,
     get isHearing() {
       return connection.peek().name === 'open'
     },
@@ -74,19 +75,19 @@ export function openWatch({ token, subscription, onRefused }: WatchOptions) {
         break
       case 'welcome':
         role.value = event.role
-        aheadMs = event.serverNowMs - Date.now()
+        aheadMs = event.serverNowMs - systemClock.now()
         break
       case 'snapshot':
         isComplete.value = true
         changes.value += 1
         break
       default:
-        looking ??= setTimeout(look, LOOK_EVERY_MS)
+        callOffLook ??= systemClock.after(LOOK_EVERY_MS, look)
     }
   }
 
   function look(): void {
-    looking = null
+    callOffLook = null
     changes.value += 1
   }
 
@@ -101,7 +102,7 @@ export function openWatch({ token, subscription, onRefused }: WatchOptions) {
   }
 
   function close(): void {
-    if (looking !== null) clearTimeout(looking)
+    callOffLook?.()
     listeners.clear()
     viewer.close()
   }

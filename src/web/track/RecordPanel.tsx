@@ -1,5 +1,6 @@
 /** Recording: start, pause and end of a session, and where each point is by now. */
 import { useEffect, useState } from 'preact/hooks'
+import { systemClock } from '../../clock.ts'
 import { LinkState } from '../hub/LinkState.tsx'
 import { Icon } from '../look/Icon.tsx'
 import { useSecond } from '../look/useSecond.ts'
@@ -140,8 +141,7 @@ function EndButton({ onEnd }: { onEnd: () => void }) {
   const [isSure, setSure] = useState(false)
   useEffect(() => {
     if (!isSure) return
-    const timer = setTimeout(() => setSure(false), SURE_MS)
-    return () => clearTimeout(timer)
+    return systemClock.after(SURE_MS, () => setSure(false))
   }, [isSure])
   return (
     <button

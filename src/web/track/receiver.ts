@@ -1,4 +1,5 @@
 /** The position of this phone, from the browser: every change of it, and a look when nothing has changed for long. */
+import { systemClock } from '../../clock.ts'
 
 export interface Position {
   recordedMs: number
@@ -26,14 +27,14 @@ const CLOCK_OFF_MS_MAX = 60_000
 
 /** Asks for the permission when it has to. */
 export function openReceiver({ onPosition, onFault, silenceMs }: ReceiverOptions) {
-  let heardMs = Date.now()
+  let heardMs = systemClock.now()
   let isAsking = false
   const watching = navigator.geolocation.watchPosition(heard, failed, OPTIONS)
-  const timer = setInterval(look, LOOK_EVERY_MS)
+  const endLooking = systemClock.every(LOOK_EVERY_MS, look)
   return { close }
 
   function look(): void {
-    if (isAsking || Date.now() - heardMs < silenceMs()) return
+    if (isAsking || systemClock.now() - heardMs < silenceMs()) return
     isAsking = true
     navigator.geolocation.getCurrentPosition(
       (position) => {
@@ -42,7 +43,7 @@ export function openReceiver({ onPosition, onFault, silenceMs }: ReceiverOptions
       },
       (error) => {
         isAsking = false
-        heardMs = Date.now()
+        heardMs = systemClock.now()
         failed(error)
       },
       OPTIONS,
@@ -50,7 +51,7 @@ export function openReceiver({ onPosition, onFault, silenceMs }: ReceiverOptions
   }
 
   function heard({ coords, timestamp }: GeolocationPosition): void {
-    heardMs = Date.now()
+    heardMs = systemClock.now()
     const { latitude: lat, longitude: lng, accuracy, speed, heading, altitude } = coords
     const recordedMs = Math.abs(timestamp - heardMs) > CLOCK_OFF_MS_MAX ? heardMs : Math.round(timestamp)
     onPosition({
@@ -72,6 +73,6 @@ export function openReceiver({ onPosition, onFault, silenceMs }: ReceiverOptions
 
   function close(): void {
     navigator.geolocation.clearWatch(watching)
-    clearInterval(timer)
+    endLooking()
   }
 }

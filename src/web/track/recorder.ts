@@ -10,6 +10,7 @@ import {
   type IdbQueue,
   openIdbQueue,
 } from '../../client/browser.ts'
+import { systemClock } from '../../clock.ts'
 import { metresBetween } from '../map/mercator.ts'
 import type { Identity, Keep, OpenSession } from './keep.ts'
 import { openReceiver, type Position, type ReceiverFault } from './receiver.ts'
@@ -107,7 +108,7 @@ export async function openRecorder(identity: Identity, keep: Keep) {
   }
 
   function start(): void {
-    const startedMs = Date.now()
+    const startedMs = systemClock.now()
     keepSession({ startedMs, status: 'active', recorded: 0, refused: 0, distanceM: 0 })
     last = null
     counted = null
@@ -118,18 +119,18 @@ export async function openRecorder(identity: Identity, keep: Keep) {
   function pause(): void {
     change((open) => ({ ...open, status: 'paused' }))
     silence()
-    tell('pause', Date.now())
+    tell('pause', systemClock.now())
   }
 
   function resume(): void {
     change((open) => ({ ...open, status: 'active' }))
     counted = null
-    tell('resume', Date.now())
+    tell('resume', systemClock.now())
     listen()
   }
 
   function end(): void {
-    tell('end', Date.now())
+    tell('end', systemClock.now())
     silence()
     keepSession(null)
   }

@@ -1,6 +1,7 @@
 /**
  * The service worker of /track: keeps the page itself on the phone, so that a reload without a connection goes on
- * recording. It answers nothing but the page and its assets; the hub's answers are never kept.
+ * recording. It answers nothing but the page and its assets; the hub's answers are never kept. It imports nothing, not
+ * even the clock: what it shares with the pages is built into files of its own, and a classic script can import none.
  */
 
 interface LastingEvent extends Event {

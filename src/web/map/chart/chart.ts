@@ -12,6 +12,7 @@ import {
   setWorkerUrl,
 } from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
+import { systemClock } from '../../../clock.ts'
 import type { Theme } from '../../look/theme.ts'
 import { ageWords } from '../../look/words.ts'
 import { latOf, lngOf, mercatorX, mercatorY } from '../mercator.ts'
@@ -96,7 +97,7 @@ export function openChart({
     isDark: () => theme.isDark.peek(),
     isHearing: () => watch.isHearing,
     isCalm: () => calm.matches,
-    elapsedMs: () => performance.now(),
+    elapsedMs: systemClock.elapsed,
     hubNowMs: watch.now,
     onPassed: (deviceId, { x, y, recordedMs }) =>
       onPassed(deviceId, { recordedMs, lng: lngOf(x), lat: latOf(y) }),
@@ -149,7 +150,7 @@ export function openChart({
     colors: palette,
     viewport,
     markerScale: () => Math.min(1.15, Math.max(0.7, 0.55 + map.getZoom() * 0.045)),
-    now: () => performance.now(),
+    now: systemClock.elapsed,
   })
   // Devices do not wait for the land to be drawn.
   map.once('style.load', () => {
@@ -192,7 +193,7 @@ export function openChart({
     map.triggerRepaint()
   })
   for (const device of watch.devices.values()) fleet.hear({ type: 'updated', devices: [device] })
-  const clock = setInterval(grow, REFRESH_MS)
+  const endGrowing = systemClock.every(REFRESH_MS, grow)
   frame = requestAnimationFrame(animate)
   rule()
 
@@ -208,8 +209,8 @@ export function openChart({
 
   /** Also where no frames are drawn, as in a hidden tab, time goes on. */
   function grow(): void {
-    if (performance.now() - refreshedMs < REFRESH_MS / 2) return
-    refreshedMs = performance.now()
+    if (systemClock.elapsed() - refreshedMs < REFRESH_MS / 2) return
+    refreshedMs = systemClock.elapsed()
     fleet.advance()
     fleet.refresh()
     map.triggerRepaint()
@@ -420,7 +421,7 @@ export function openChart({
   function close(): void {
     isClosed = true
     cancelAnimationFrame(frame)
-    clearInterval(clock)
+    endGrowing()
     stopListening()
     stopTheme()
     map.remove()

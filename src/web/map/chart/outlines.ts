@@ -7,6 +7,7 @@ import { feature, mesh } from 'topojson-client'
 import type { GeometryCollection, Topology } from 'topojson-specification'
 import fineUrl from 'world-atlas/countries-10m.json?url'
 import coarseUrl from 'world-atlas/countries-50m.json?url'
+import { systemClock } from '../../../clock.ts'
 
 export interface Palette {
   water: string
@@ -130,10 +131,10 @@ export function fillOutlines(
       // Without land there are still devices and the graticule.
     })
     .then(() =>
-      setTimeout(() => {
+      systemClock.after(FINE_AFTER_MS, () => {
         map.on('zoomend', refine)
         refine()
-      }, FINE_AFTER_MS),
+      }),
     )
 
   function refine(): void {
