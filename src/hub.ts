@@ -3,21 +3,24 @@ import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createAccess } from './access/access.ts'
 import { openCredentials } from './access/credentials.ts'
+import type { Identify } from './access/identity.ts'
 import { createApi } from './api/api.ts'
-import { systemClock, within } from './clock.ts'
+import { type Clock, systemClock, within } from './clock.ts'
 import type { Config } from './config.ts'
 import { createFleet } from './core/fleet.ts'
-import { createIngest } from './ingest/ingest.ts'
+import { createIngest, type PointsStore } from './ingest/ingest.ts'
+import type { Limits } from './limits.ts'
+import type { Publisher } from './live/audience.ts'
 import { createLive } from './live/live.ts'
 import type { Log } from './ops/log.ts'
-import { createOps } from './ops/ops.ts'
+import { createOps, type Ops } from './ops/ops.ts'
 import { createDeviceSocket } from './sockets/device.ts'
 import { sayFarewell } from './sockets/farewell.ts'
 import { readPages } from './sockets/pageFiles.ts'
 import { createSockets } from './sockets/sockets.ts'
 import { createStatsSocket } from './sockets/stats.ts'
 import { createViewerSocket } from './sockets/viewer.ts'
-import { createDatabase } from './store/open/database.ts'
+import { createDatabase, type Database } from './store/open/database.ts'
 import { createCoalesced } from './upkeep/coalesced.ts'
 import { createUpkeep } from './upkeep/upkeep.ts'
 
@@ -31,37 +34,70 @@ export interface Hub {
   close: () => Promise<void>
 }
 
-/** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */
-const builtMs = statSync(fileURLToPath(import.meta.url)).mtimeMs
+const BUILT_MS = statSync(fileURLToPath(import.meta.url)).mtimeMs
 /** How long the last notes may take. */
 const LINGER_MS = 500
 
-/** Listens at once and answers what it can; devices and viewers are admitted once the database is there. */
-export async function openHub(config: Config, log: Log): Promise<Hub> {
-  const clock = systemClock
-  const limits = { ...config.limits, retentionMs: config.retentionMs }
-  const ops = createOps({ limits, log, clock })
-  const database = createDatabase({ ...config, limits, ops, clock })
-  const { people } = database
+/** What the parts that decide are put between: whoever keeps things, and whoever talks. */
+export interface Ends {
+  limits: Limits & { retentionMs: number | null }
+  ops: Ops
+  clock: Clock
+  database: Pick<Database, 'access' | 'roster' | 'upkeep' | 'writeLastSeen' | 'writeLastLogin'> & {
+    points: PointsStore
+  }
+  identify: Identify
+  publisher: Publisher
+  /** When this copy of the hub was made: its clock cannot truthfully say an earlier time. */
+  builtMs: number
+}
+
+/** The parts that decide, handed to each other. The simulation opens these, between ends of its own. */
+export function connectParts({ limits, ops, clock, database, identify, publisher, builtMs }: Ends) {
   const seen = createCoalesced(database.writeLastSeen)
   const logins = createCoalesced(database.writeLastLogin)
   const fleet = createFleet(limits)
-  const { tokens, identify } = await openCredentials({ ...config, limits, ops, clock, people })
   const parts = { limits, ops, clock, fleet }
   const access = createAccess({ ...parts, identify, records: database.access, logins, builtMs })
-  const sockets = createSockets({ ...parts, place: config, access })
-  const live = createLive({ ...parts, access, publisher: sockets.publisher, records: database.roster })
+  const live = createLive({ ...parts, access, publisher, records: database.roster })
   const ingest = createIngest({ ...parts, access, live, points: database.points, seen })
   live.attach(ingest)
   const coalesced = [seen, logins]
   const upkeep = createUpkeep({ ...parts, access, ingest, records: database.upkeep, coalesced })
   const devices = createDeviceSocket({ ...parts, access, ingest })
   const viewers = createViewerSocket({ ...parts, access, live })
-  const admins = createStatsSocket({ ...parts, access, ticks: live.ticks, stats: ops.metrics.stats })
-  ops.collect(access, sockets, live, ingest, upkeep, devices, viewers, admins)
+  return { fleet, access, live, ingest, upkeep, devices, viewers, start, begin }
+
+  /** Before the database is there. `rooms`: who else looks after open sockets; `send`: once a second. */
+  function start(rooms: readonly { check: () => void }[], send: () => void): void {
+    upkeep.start([viewers, live, ...rooms], send)
+  }
+
+  /** The database is open. */
+  function begin(): void {
+    ingest.begin()
+    upkeep.begin()
+  }
+}
+
+/** Listens at once and answers what it can; devices and viewers are admitted once the database is there. */
+export async function openHub(config: Config, log: Log): Promise<Hub> {
+  const clock = systemClock
+  const limits = { ...config.limits, retentionMs: config.retentionMs }
+  const ops = createOps({ limits, log, clock })
+  const shared = { limits, ops, clock }
+  const database = createDatabase({ ...shared, ...config, limits })
+  const { people } = database
+  const { tokens, identify } = await openCredentials({ ...shared, ...config, limits, people })
+  const sockets = createSockets({ ...shared, place: config })
+  const { publisher } = sockets
+  const parts = connectParts({ ...shared, database, identify, publisher, builtMs: BUILT_MS })
+  const { access, live, ingest, upkeep, devices, viewers } = parts
+  const admins = createStatsSocket({ ...shared, access, ticks: live.ticks, stats: ops.metrics.stats })
+  ops.collect(sockets, live, ingest, upkeep, devices, viewers, admins)
   const { mapStyle, oidc } = config
   const api = createApi({
-    ...parts,
+    ...shared,
     access,
     tokens,
     directory: people,
@@ -83,8 +119,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   async function open(): Promise<void> {
     // Before anybody is admitted, the clock is compared with what is stored.
     await database.open(opening.signal, access.admission.noteReceived)
-    ingest.begin()
-    upkeep.begin()
+    parts.begin()
     log.info({}, 'ready')
   }
 
@@ -94,7 +129,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
     await within(clock, limits.shutdownMs, ready)
     upkeep.stop()
     const crowds = [devices, viewers, admins]
-    const isFlushed = await sayFarewell({ crowds, ingest, publisher: sockets.publisher, clock })
+    const isFlushed = await sayFarewell({ crowds, ingest, publisher, clock })
     sockets.close()
     if (isFlushed) await within(clock, LINGER_MS, upkeep.flush())
     ops.close()

@@ -10,7 +10,6 @@ import type { Grant, ViewerGrant, Withdrawal } from '../core/grant.ts'
 import { createTally } from '../core/tally.ts'
 import type { Ops } from '../ops/ops.ts'
 import { createAdmission } from './admission.ts'
-import { createDoor, type DoorLimits } from './door.ts'
 import { createHelloDeadlines } from './helloDeadline.ts'
 import type { Identify } from './identity.ts'
 import { createLogin } from './login.ts'
@@ -18,7 +17,7 @@ import { createRenewal } from './renewal.ts'
 import { createRights } from './rights.ts'
 
 export interface AccessOptions {
-  limits: DoorLimits & {
+  limits: {
     helloTimeoutMs: number
     keyTrustMs: number
     socketsPerUserMax: number
@@ -61,10 +60,8 @@ export function createAccess(options: AccessOptions) {
   const admission = createAdmission({ ...options, ...records, ops })
   const noteLogin = (userId: number) => logins.note(userId, clock.now())
   const login = createLogin({ identify: options.identify, directory: records, onLogin: noteLogin, clock })
-  const door = createDoor(limits)
   return {
     attended,
-    door,
     helloDeadlines: createHelloDeadlines(limits, ops.counts, attended.elapsed),
     rights,
     admission,
@@ -75,13 +72,12 @@ export function createAccess(options: AccessOptions) {
     takeSeat,
     releaseSeat,
     holdDevice,
-    attach,
-    gauges: () => ({ waitingSockets: door.waiting, addressesHeld: door.addresses }),
+    onWithdrawn,
   }
 
-  /** Whoever shows devices has to hear of it. */
-  function attach(live: { onDeviceWithdrawn: OnDeviceWithdrawn }): void {
-    onDeviceWithdrawn = live.onDeviceWithdrawn
+  /** Whoever has the devices that are connected has to hear of it. */
+  function onWithdrawn(hear: OnDeviceWithdrawn): void {
+    onDeviceWithdrawn = hear
   }
 
   /** A device came with this key; returns what is to be called once it has left. */

@@ -78,7 +78,7 @@ export function createIngest(options: IngestOptions) {
   return {
     enter,
     intake,
-    leave,
+    gone,
     backlog,
     credit,
     tellRate: pacing.tellRate,
@@ -110,7 +110,7 @@ export function createIngest(options: IngestOptions) {
   }
 
   /** The source has gone. */
-  function leave(inlet: Inlet): void {
+  function gone(inlet: Inlet): void {
     intake.close(inlet)
     presence.go(inlet)
   }

@@ -95,7 +95,7 @@ export type Intake = ReturnType<typeof createIntake>
 export function createIntake(options: IntakeOptions) {
   const { limits, ops, clock, credit, backlog, live, latestMs, seen } = options
   const { counts, lastErrors } = ops
-  return { open, takePoints, takeOp, takeOther, settle, leave, close }
+  return { open, takePoints, takeOp, takeOther, settle, finish, close }
 
   /** null: no credit is left, or too much of the device waits. */
   function open(source: Source, device: Device, keyHash: string): Inlet | null {
@@ -236,7 +236,7 @@ export function createIntake(options: IntakeOptions) {
   }
 
   /** The source wants to go: what it brought is committed and acknowledged, then it ends (D12). */
-  function leave(inlet: Inlet): void {
+  function finish(inlet: Inlet): void {
     const { source, window } = inlet
     if (inlet.isLeaving) return
     inlet.isLeaving = true

@@ -12,7 +12,10 @@ export interface Source {
    * be unacknowledged from now on. False when it did not get through: the source does not listen.
    */
   ack: (seq: number, windowPoints: number, rejected: readonly Rejected[]) => boolean
-  /** Nothing more is taken from it. */
+  /**
+   * Nothing more is taken from it; maybe said twice. Only `ack` says that something is stored: a source that wanted to go
+   * is ended with `normal` after a while whatever became of what it brought.
+   */
   end: (close: Close) => void
   /** Please wait for so long, and why. Absent where nobody would listen. */
   pause?: (retryMs: number, reason: string) => void

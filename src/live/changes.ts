@@ -16,12 +16,14 @@ import type { Roster } from './roster.ts'
 import type { Subscriptions } from './subscription.ts'
 
 /** What is needed of whoever has the connections of devices. */
-export interface Connected {
+export interface Devices {
   /** `isMeant` looks at the hash of the key that the device came with. */
   closeDevice: (deviceId: number, reason: Close, isMeant?: (keyHash: string) => boolean) => void
+  /** RATE, for each device that gained its first viewer or lost its last one. */
+  tellRates: () => void
 }
 
-export interface ChangesOptions extends Connected {
+export interface ChangesOptions extends Pick<Devices, 'closeDevice'> {
   ops: Pick<Ops, 'faults'>
   access: Pick<Access, 'admission' | 'rights'>
   fleet: Fleet

@@ -8,7 +8,7 @@ import type { Fleet } from '../core/fleet.ts'
 import type { LaneLimits } from '../core/lane.ts'
 import type { Ops } from '../ops/ops.ts'
 import { createAudience, type Publisher } from './audience.ts'
-import { type Connected, createChanges } from './changes.ts'
+import { createChanges, type Devices } from './changes.ts'
 import { createPump, type PumpOptions } from './pump.ts'
 import { createRoster, type RosterRecords } from './roster.ts'
 import { createSubscriptions } from './subscription.ts'
@@ -17,16 +17,10 @@ import { createTicks } from './ticks.ts'
 export interface LiveOptions {
   limits: LaneLimits & PumpOptions['limits']
   ops: Ops
-  access: Pick<Access, 'admission' | 'rights' | 'attended' | 'attach'>
+  access: Pick<Access, 'admission' | 'rights' | 'attended' | 'onWithdrawn'>
   fleet: Fleet
   publisher: Publisher
   records: RosterRecords
-}
-
-/** What is needed of whoever has the connections of devices. */
-export interface Devices extends Connected {
-  /** RATE, for each device that gained its first viewer or lost its last one. */
-  tellRates: () => void
 }
 
 export type Live = ReturnType<typeof createLive>
@@ -58,7 +52,7 @@ export function createLive({ limits, ops, access, fleet, publisher, records }: L
     subscriptions,
     closeDevice: (...asked) => devices?.closeDevice(...asked),
   })
-  access.attach(changes)
+  access.onWithdrawn(changes.onDeviceWithdrawn)
   return {
     subscriptions,
     ticks,

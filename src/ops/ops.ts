@@ -16,6 +16,13 @@ export interface Ops {
   faults: Faults
 }
 
+interface Gauging {
+  gauges: () => Partial<Gauges>
+}
+
+type NamesOf<Part> = Part extends { gauges: () => infer Figures } ? keyof Figures : never
+type Missing<Parts extends readonly Gauging[]> = Exclude<keyof Gauges, NamesOf<Parts[number]>>
+
 export interface OpsOptions {
   limits: AuditOptions['limits'] & { lastErrorsMax: number }
   log: Log
@@ -37,8 +44,10 @@ export function createOps({ limits, log, clock }: OpsOptions) {
   }
   return { ...ops, metrics, collect, close }
 
-  /** Figures of the moment, of parts that are asked whenever somebody looks; all parts together have every one. */
-  function collect(...parts: { gauges: () => Partial<Gauges> }[]): void {
+  /** Figures of the moment, of parts that are asked whenever somebody looks. It compiles when no figure is missing. */
+  function collect<Parts extends readonly Gauging[]>(
+    ...parts: Missing<Parts> extends never ? Parts : never
+  ): void {
     readers.push(...parts.map(({ gauges }) => gauges))
   }
 

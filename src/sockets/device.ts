@@ -12,7 +12,7 @@ import { CLOSE, type Close } from '../protocol/closes.ts'
 import { decodeDeviceFrame } from '../protocol/decode.ts'
 import { encodeDeviceWelcome, encodeGoaway, encodePong } from '../protocol/encode.ts'
 import { ROUTE, SUBPROTOCOL, TYPE } from '../protocol/messages.ts'
-import { DeviceLink } from './deviceSource.ts'
+import { DeviceSource } from './deviceSource.ts'
 import type { Peer } from './peer.ts'
 import type { SocketRoute } from './server.ts'
 
@@ -27,7 +27,7 @@ export interface DeviceSocketOptions {
   ops: Ops
   clock: Pick<Clock, 'now'>
   access: Pick<Access, 'admission' | 'helloDeadlines'>
-  ingest: Pick<Ingest, 'intake' | 'enter' | 'leave' | 'tellRate'>
+  ingest: Pick<Ingest, 'intake' | 'enter' | 'gone' | 'tellRate'>
 }
 
 /** An ACK that does not fit into so much means that the device does not read. */
@@ -37,7 +37,7 @@ export type DeviceSocket = ReturnType<typeof createDeviceSocket>
 
 export function createDeviceSocket({ limits, ops, clock, access, ingest }: DeviceSocketOptions) {
   const { intake } = ingest
-  const links = new Set<DeviceLink>()
+  const links = new Set<DeviceSource>()
   return {
     route,
     goaway,
@@ -48,7 +48,7 @@ export function createDeviceSocket({ limits, ops, clock, access, ingest }: Devic
     gauges: () => ({ devices: links.size }),
   }
 
-  function route(): SocketRoute<DeviceLink> {
+  function route(): SocketRoute<DeviceSource> {
     return {
       path: ROUTE.device,
       subprotocol: SUBPROTOCOL.device,
@@ -62,13 +62,13 @@ export function createDeviceSocket({ limits, ops, clock, access, ingest }: Devic
     }
   }
 
-  function open(peer: Peer): DeviceLink {
-    const link = new DeviceLink(peer, access.helloDeadlines.await(peer))
+  function open(peer: Peer): DeviceSource {
+    const link = new DeviceSource(peer, access.helloDeadlines.await(peer))
     links.add(link)
     return link
   }
 
-  function message(link: DeviceLink, bytes: ArrayBuffer): void {
+  function message(link: DeviceSource, bytes: ArrayBuffer): void {
     const frame = decodeDeviceFrame(bytes, limits.batchPointsMax)
     if (frame.type === 'malformed') return malformed(link, frame.message, frame.ref)
     const { inlet } = link
@@ -87,13 +87,13 @@ export function createDeviceSocket({ limits, ops, clock, access, ingest }: Devic
         link.peer.send(encodePong(frame.nonce, clock.now()))
         return
       case TYPE.bye:
-        return intake.leave(inlet)
+        return intake.finish(inlet)
       case TYPE.hello:
         return malformed(link, 'HELLO is sent once', null)
     }
   }
 
-  async function welcome(link: DeviceLink, deviceKey: string): Promise<void> {
+  async function welcome(link: DeviceSource, deviceKey: string): Promise<void> {
     const admitted = await access.admission.admit(deviceKey)
     if ('close' in admitted) return refuse(link, admitted.close)
     const inlet = ingest.enter(link, admitted)
@@ -104,7 +104,7 @@ export function createDeviceSocket({ limits, ops, clock, access, ingest }: Devic
     ingest.tellRate(inlet)
   }
 
-  function sayWelcome({ peer }: DeviceLink, { device, window }: Inlet): void {
+  function sayWelcome({ peer }: DeviceSource, { device, window }: Inlet): void {
     peer.send(
       encodeDeviceWelcome({
         deviceId: device.id,
@@ -117,7 +117,7 @@ export function createDeviceSocket({ limits, ops, clock, access, ingest }: Devic
     )
   }
 
-  function refuse({ peer }: DeviceLink, reason: Close): void {
+  function refuse({ peer }: DeviceSource, reason: Close): void {
     if (!peer.isOpen) return
     if (reason === CLOSE.refused) {
       ops.counts.helloRefused += 1
@@ -126,13 +126,13 @@ export function createDeviceSocket({ limits, ops, clock, access, ingest }: Devic
     peer.end(reason)
   }
 
-  function close(link: DeviceLink): void {
+  function close(link: DeviceSource): void {
     links.delete(link)
     link.hello.isDone = true
-    if (link.inlet !== null) ingest.leave(link.inlet)
+    if (link.inlet !== null) ingest.gone(link.inlet)
   }
 
-  function malformed({ peer, inlet }: DeviceLink, text: string, ref: number | null): void {
+  function malformed({ peer, inlet }: DeviceSource, text: string, ref: number | null): void {
     ops.counts.framesMalformed += 1
     if (inlet !== null) ops.lastErrors.note(inlet.device.id, `frame not understood: ${text}`)
     peer.malformed(text, ref)

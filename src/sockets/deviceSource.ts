@@ -8,7 +8,7 @@ import type { Rejected } from '../protocol/messages.ts'
 import type { Peer } from './peer.ts'
 
 /** A class, for there are tens of thousands: closures of its own would cost each idle socket more than all else of it. */
-export class DeviceLink implements Source {
+export class DeviceSource implements Source {
   readonly peer: Peer
   readonly hello: Waiting
   /** null until WELCOME. */

@@ -1,8 +1,8 @@
 /**
  * Talks: the port that the hub listens on, who knocks at it, and what answers there. What the answers are it does not know.
  */
-import type { Access } from '../access/access.ts'
 import { createTrust, isPrivate, type Network } from '../access/addresses.ts'
+import { createDoor, type DoorLimits } from '../access/door.ts'
 import { createOrigins } from '../access/origins.ts'
 import type { Handlers } from '../api/message.ts'
 import type { Clock } from '../clock.ts'
@@ -27,7 +27,7 @@ export interface Place {
 
 export interface SocketsOptions {
   place: Place
-  limits: {
+  limits: DoorLimits & {
     heartbeatS: number
     httpConnectionsMax: number
     bodyBytesMax: number
@@ -38,15 +38,14 @@ export interface SocketsOptions {
   }
   ops: Ops
   clock: Clock
-  access: Pick<Access, 'door'>
 }
 
 export type Sockets = ReturnType<typeof createSockets>
 
 export function createSockets(options: SocketsOptions) {
-  const { place, limits, ops, clock, access } = options
+  const { place, limits, ops, clock } = options
   const { host, tls } = place
-  const { door } = access
+  const door = createDoor(limits)
   let port = place.port
   let wasForwarded = false
   const visitors = createVisitors({
@@ -67,6 +66,8 @@ export function createSockets(options: SocketsOptions) {
     gauges: () => ({
       ...streams.gauges(),
       httpConnections: server.httpConnections,
+      waitingSockets: door.waiting,
+      addressesHeld: door.addresses,
       certificateExpiresMs,
     }),
   }

@@ -685,7 +685,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     breaks: 'nobody tells viewers what a look at rights has found',
     file: 'live/live.ts',
-    search: 'access.attach(changes)',
+    search: 'access.onWithdrawn(changes.onDeviceWithdrawn)',
     replace: 'void access',
     tests: ['simulation/simulation.test.ts'],
     named: 'seeds',
@@ -699,6 +699,24 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['simulation/simulation.test.ts'],
     named: 'seeds',
     by: /seeds: .* (connected long after its right was withdrawn|connected when it was withdrawn)/,
+  },
+  {
+    breaks: 'who shows devices never hears who has them',
+    file: 'hub.ts',
+    search: 'live.attach(ingest)\n',
+    replace: '',
+    tests: ['simulation/simulation.test.ts'],
+    named: 'seeds',
+    by: /seeds: .* (connected long after its right was withdrawn|connected when it was withdrawn)/,
+  },
+  {
+    breaks: 'signs of life are nothing that upkeep knows of',
+    file: 'hub.ts',
+    search: 'const coalesced = [seen, logins]',
+    replace: 'const coalesced = [logins]',
+    tests: ['simulation/simulation.test.ts'],
+    named: 'seeds',
+    by: /seeds: .* seen at (\d+|null), and heard at \d+/,
   },
   {
     breaks: 'rights are never looked at again',

@@ -68,6 +68,7 @@ export function createDatabase({ store, life, limits, clock, watcher }: Database
       deleteSessions: async () => 0,
       deleteRejected: async () => 0,
     },
+    writeLastLogin: async () => {},
     writeLastSeen: (seen: ReadonlyMap<number, number>) =>
       read(() => {
         for (const [id, ms] of seen) {

@@ -4,7 +4,7 @@
  */
 import type { BacklogEntry, Stored } from '../../src/core/backlog.ts'
 import type { Inlet } from '../../src/ingest/intake.ts'
-import type { DeviceLink } from '../../src/sockets/deviceSource.ts'
+import type { DeviceSource } from '../../src/sockets/deviceSource.ts'
 import * as t from '../rig/points.ts'
 import type { Item, Sent } from './device.ts'
 import type { Limits } from './limits.ts'
@@ -49,7 +49,7 @@ interface Line {
 }
 
 /** Devices come by sockets here, and by nothing else. */
-const peerOf = ({ source }: Inlet) => (source as DeviceLink).peer
+const peerOf = ({ source }: Inlet) => (source as DeviceSource).peer
 
 export type Fail = (what: string) => void
 

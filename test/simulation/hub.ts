@@ -1,27 +1,19 @@
 /**
- * A hub without a process: the hub's own parts, each wired by itself as in the product, with a clock, a server and a
- * database of the simulation. It adds no wiring but to look on, and judges nothing.
+ * A hub without a process: the parts of src/hub.ts, connected as it connects them, with a clock, a server and a database of
+ * the simulation. It has no wiring of its own but to look on, and judges nothing.
  */
-import { createAccess } from '../../src/access/access.ts'
-import type { Identity } from '../../src/access/identity.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { BacklogEntry, Stored } from '../../src/core/backlog.ts'
-import { createFleet } from '../../src/core/fleet.ts'
 import type { Grant, Withdrawal } from '../../src/core/grant.ts'
-import { createIngest } from '../../src/ingest/ingest.ts'
+import { connectParts } from '../../src/hub.ts'
 import type { Inlet } from '../../src/ingest/intake.ts'
-import { createLive } from '../../src/live/live.ts'
 import { createFaults } from '../../src/ops/faults.ts'
 import { createLastErrors } from '../../src/ops/lastErrors.ts'
 import { type Counts, createMetrics } from '../../src/ops/metrics.ts'
 import type { Ops } from '../../src/ops/ops.ts'
 import { CLOSE } from '../../src/protocol/closes.ts'
-import { createDeviceSocket } from '../../src/sockets/device.ts'
 import { sayFarewell } from '../../src/sockets/farewell.ts'
 import type { Peer } from '../../src/sockets/peer.ts'
-import { createViewerSocket } from '../../src/sockets/viewer.ts'
-import { createCoalesced } from '../../src/upkeep/coalesced.ts'
-import { createUpkeep } from '../../src/upkeep/upkeep.ts'
 import type { Clock as WorldClock } from './clock.ts'
 import { createDatabase } from './database.ts'
 import type { Limits } from './limits.ts'
@@ -73,41 +65,27 @@ export function createHub(options: HubOptions) {
   const { tables } = store
   const database = createDatabase({ store, life, limits, clock, watcher })
   const { publisher, hasPublished } = createPublisher(links, life)
-  const fleet = createFleet(limits)
-  const seen = createCoalesced(database.writeLastSeen)
-  const logins = createCoalesced(async () => {})
-  const parts = { limits, ops, clock, fleet }
-  const access = createAccess({
-    ...parts,
-    identify: (token) => database.identify(token) as Promise<Identity>,
-    records: database.access,
-    logins,
+  const parts = connectParts({
+    limits,
+    ops,
+    clock,
+    database,
+    identify: database.identify,
+    publisher,
     builtMs: 0,
   })
-  const live = createLive({ ...parts, access, publisher, records: database.roster })
-  const ingest = createIngest({ ...parts, access, live, points: database.points, seen })
-  live.attach(ingest)
-  const upkeep = createUpkeep({
-    ...parts,
-    access,
-    ingest,
-    records: database.upkeep,
-    coalesced: [seen, logins],
-  })
-  const devices = createDeviceSocket({ ...parts, access, ingest })
-  const viewers = createViewerSocket({ ...parts, access, live })
+  const { access, live, ingest, upkeep, devices, viewers } = parts
   const routes = { device: devices.route(), viewer: viewers.route() }
   let isStopping = false
   let heldRights = 0
   watch()
   access.admission.noteReceived(tables.newestReceivedMs ?? 0)
-  upkeep.start([viewers, live], () => {})
-  ingest.begin()
-  upkeep.begin()
+  parts.start([], () => {})
+  parts.begin()
   return {
     life,
     counts: ops.counts,
-    fleet,
+    fleet: parts.fleet,
     credit: ingest.credit,
     backlog: ingest.backlog,
     devices,
