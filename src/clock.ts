@@ -69,16 +69,16 @@ export type Attended = ReturnType<typeof createAttended>
  * `check` is to be called several times a second.
  */
 export function createAttended(clock: Pick<Clock, 'elapsed'>) {
-  let attendedMs = 0
+  let totalMs = 0
   let checkedMs = clock.elapsed()
-  return { elapsed, check }
+  return { attendedMs, check }
 
-  function elapsed(): number {
-    return attendedMs + Math.min(clock.elapsed() - checkedMs, STALL_MS)
+  function attendedMs(): number {
+    return totalMs + Math.min(clock.elapsed() - checkedMs, STALL_MS)
   }
 
   function check(): void {
-    attendedMs = elapsed()
+    totalMs = attendedMs()
     checkedMs = clock.elapsed()
   }
 }

@@ -88,7 +88,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const shared = { limits, ops, clock }
   const database = createDatabase({ ...shared, ...config, limits })
   const { people } = database
-  const { tokens, identify } = await openCredentials({ ...shared, ...config, limits, people })
+  const { tokens, identify, warm } = await openCredentials({ ...shared, ...config, limits, people })
   const sockets = createSockets({ ...shared, place: config })
   const { publisher } = sockets
   const parts = connectParts({ ...shared, database, identify, publisher, builtMs: BUILT_MS })
@@ -110,7 +110,8 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   const pages = readPages({ mapStyle, issuer: oidc?.issuer ?? null })
   sockets.serve([devices.route(), viewers.route(), admins.route()], api, pages)
   const port = await sockets.listen()
-  upkeep.start([viewers, admins, live], admins.send)
+  warm()
+  parts.start([admins], admins.send)
   const opening = new AbortController()
   const ready = open()
   ready.catch(() => {})
@@ -119,6 +120,7 @@ export async function openHub(config: Config, log: Log): Promise<Hub> {
   async function open(): Promise<void> {
     // Before anybody is admitted, the clock is compared with what is stored.
     await database.open(opening.signal, access.admission.noteReceived)
+    opening.signal.throwIfAborted()
     parts.begin()
     log.info({}, 'ready')
   }

@@ -52,7 +52,9 @@ export function createAccess(options: AccessOptions) {
   const attended = createAttended(clock)
   const userSeats = createTally(limits.socketsPerUserMax)
   const shareSeats = createTally(limits.socketsPerShareMax)
-  let onDeviceWithdrawn: OnDeviceWithdrawn = () => {}
+  let hearWithdrawn: OnDeviceWithdrawn = () => {
+    throw new Error('nobody hears of devices whose right has ended')
+  }
   const rights = createRights({
     readWithdrawn: (grants) => records.readWithdrawn(grants, clock.now()),
     onAnswer: () => admission.noteAnswer(),
@@ -62,13 +64,13 @@ export function createAccess(options: AccessOptions) {
   const login = createLogin({ identify: options.identify, directory: records, onLogin: noteLogin, clock })
   return {
     attended,
-    helloDeadlines: createHelloDeadlines(limits, ops.counts, attended.elapsed),
+    helloDeadlines: createHelloDeadlines(limits, ops.counts, attended.attendedMs),
     rights,
     admission,
     identify: options.identify,
     noteLogin,
     login,
-    renew: createRenewal({ login, hold: rights.hold, ops }),
+    renew: createRenewal({ login, hold: (...asked) => rights.hold(...asked), ops }),
     takeSeat,
     releaseSeat,
     holdDevice,
@@ -77,13 +79,13 @@ export function createAccess(options: AccessOptions) {
 
   /** Whoever has the devices that are connected has to hear of it. */
   function onWithdrawn(hear: OnDeviceWithdrawn): void {
-    onDeviceWithdrawn = hear
+    hearWithdrawn = hear
   }
 
   /** A device came with this key; returns what is to be called once it has left. */
   function holdDevice(device: Device, keyHash: string): () => void {
     const grant = { role: 'device' as const, userId: device.userId, deviceId: device.id, keyHash }
-    return rights.hold(grant, (why) => onDeviceWithdrawn(device, keyHash, why))
+    return rights.hold(grant, (why) => hearWithdrawn(device, keyHash, why))
   }
 
   /** The sockets of each user, of viewers and admins together; those of a share are not its owner's. */

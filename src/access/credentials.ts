@@ -23,6 +23,10 @@ export async function openCredentials(options: CredentialsOptions) {
   const tokens = createTokens(secret ?? (await ensureSecret(dataDir)), limits)
   const oidc =
     options.oidc && createOidc({ ...options.oidc, limits, fetch, onAway: ops.faults.issuerAway, clock })
-  void oidc?.warm()
-  return { tokens, identify: createIdentity({ tokens, oidc, directory: people, clock }) }
+  return {
+    tokens,
+    identify: createIdentity({ tokens, oidc, directory: people, clock }),
+    /** So that the first user need not wait for the issuer, and a wrong setting shows at the start; never rejects. */
+    warm: () => void oidc?.warm(),
+  }
 }

@@ -12,25 +12,25 @@ export interface Waiting {
   isDone: boolean
 }
 
-/** `elapsed`: time as far as the hub attended to it, since what came while it was stopped has come in time. */
+/** By time as far as the hub attended to it, since what came while it was stopped has come in time. */
 export function createHelloDeadlines(
   { helloTimeoutMs }: { helloTimeoutMs: number },
   counts: Pick<Counts, 'helloTimeouts'>,
-  elapsed: () => number,
+  attendedMs: () => number,
 ) {
   // In the order they opened, so the first is always the next to expire.
   let waiting: Waiting[] = []
   return { await: wait, check }
 
   function wait(peer: Waiting['peer']): Waiting {
-    const entry = { peer, openedMs: elapsed(), isDone: false }
+    const entry = { peer, openedMs: attendedMs(), isDone: false }
     waiting.push(entry)
     return entry
   }
 
   /** To be called several times a second. */
   function check(): void {
-    const dueMs = elapsed() - helloTimeoutMs
+    const dueMs = attendedMs() - helloTimeoutMs
     let done = 0
     while (done < waiting.length) {
       const entry = waiting[done]!

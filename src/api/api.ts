@@ -51,6 +51,5 @@ export function createApi(options: ApiOptions): Handlers {
   ]
   const described = [...routes, openApiRoute(routes)]
   const findCaller = auditing(createFindCaller(access.identify, access.noteLogin), ops.audit)
-  const hold = (...asked: Parameters<Access['rights']['hold']>) => access.rights.hold(...asked)
-  return handlersOf(described, findCaller, hold, ops.audit.act)
+  return handlersOf(described, findCaller, access.rights.hold, ops.audit.act)
 }

@@ -86,6 +86,7 @@ export function createIngest(options: IngestOptions) {
     closeDevice: presence.closeDevice,
     begin,
     tend,
+    forgive: delivery.forgive,
     stop,
     isWriterBehind: () => backlogAgeMs() > WRITER_BEHIND_MS,
     /** The database was open, and does not keep anything waiting. */
@@ -105,7 +106,12 @@ export function createIngest(options: IngestOptions) {
       return { close: close ?? CLOSE.unavailable }
     }
     presence.replace(device.id)
-    presence.come(inlet)
+    try {
+      presence.come(inlet)
+    } catch (error) {
+      gone(inlet)
+      throw error
+    }
     return inlet
   }
 
@@ -131,7 +137,6 @@ export function createIngest(options: IngestOptions) {
   function tend(): void {
     pacing.pauseLate()
     pacing.tellRates()
-    delivery.forgive()
   }
 
   /** Resolves when all that was taken is stored and acknowledged, with false where there was no time for it. */

@@ -36,10 +36,10 @@ export function createPacing({ limits, counts, inlets, live, clock }: PacingOpti
 
   function pause(inlet: Inlet): void {
     const nowMs = clock.now()
-    if (nowMs < inlet.pauseAgainMs) return
+    if (inlet.source.pause === undefined || nowMs < inlet.pauseAgainMs) return
     inlet.pauseAgainMs = nowMs + limits.pauseRetryMs
     counts.pausesSent += 1
-    inlet.source.pause?.(limits.pauseRetryMs, 'the database is away or behind')
+    inlet.source.pause(limits.pauseRetryMs, 'the database is away or behind')
   }
 
   /** RATE for every device that gained its first viewer or lost its last one. */

@@ -36,7 +36,10 @@ export function createPresence({ ops, clock, access, fleet, live, seen }: Presen
     ops.lastErrors.note(deviceId, CLOSE.replaced.reason)
   }
 
-  /** The device is here, and nothing else of it is: see `replace`. */
+  /**
+   * The device is here, and nothing else of it is: see `replace`. What is published goes out when the handlers are through,
+   * so its WELCOME is before that.
+   */
   function come(inlet: Inlet): void {
     const { device, keyHash } = inlet
     inlet.release = access.holdDevice(device, keyHash)
@@ -44,7 +47,7 @@ export function createPresence({ ops, clock, access, fleet, live, seen }: Presen
     // A HELLO beside this one, which lost its socket, has just released it.
     fleet.pin(device)
     comeOnline(device, clock.now())
-    seen.note(device.id, device.lastSeenMs ?? clock.now())
+    seen.note(device.id, device.lastSeenMs!)
     live.publish(device, encodePresence(nextPosition(device), true, clock.now()))
   }
 

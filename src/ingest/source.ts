@@ -1,6 +1,6 @@
 /**
  * Whoever brings points: a device's socket, an app's request, an import. What they are made of is nobody's business here;
- * they are told what has become of what they brought.
+ * they are told what has become of what they brought. However one ends, whoever opened it says so to `gone` of ingest.ts.
  */
 import type { Close } from '../protocol/closes.ts'
 import type { Rejected } from '../protocol/messages.ts'

@@ -23,10 +23,20 @@ export interface LiveOptions {
   records: RosterRecords
 }
 
+/** Before `attach`: a hub that closes nobody whose right has ended must not run. */
+const NOBODY: Devices = {
+  closeDevice: () => {
+    throw new Error('nobody has the connections of devices')
+  },
+  tellRates: () => {
+    throw new Error('nobody has the connections of devices')
+  },
+}
+
 export type Live = ReturnType<typeof createLive>
 
 export function createLive({ limits, ops, access, fleet, publisher, records }: LiveOptions) {
-  let devices: Devices | null = null
+  let devices: Devices = NOBODY
   let isRateDue = false
   const audience = createAudience(publisher, ops.counts)
   const roster = createRoster({ fleet, records })
@@ -50,7 +60,7 @@ export function createLive({ limits, ops, access, fleet, publisher, records }: L
     roster,
     audience,
     subscriptions,
-    closeDevice: (...asked) => devices?.closeDevice(...asked),
+    closeDevice: (...asked) => devices.closeDevice(...asked),
   })
   access.onWithdrawn(changes.onDeviceWithdrawn)
   return {
@@ -77,7 +87,7 @@ export function createLive({ limits, ops, access, fleet, publisher, records }: L
   /** To be called several times a second. */
   function check(): void {
     // Once for however many viewers came or went.
-    if (isRateDue) devices?.tellRates()
+    if (isRateDue) devices.tellRates()
     isRateDue = false
   }
 }

@@ -95,7 +95,7 @@ export function createPump({ limits, ops, audience, roster, ticks }: PumpOptions
   /** Out of the live stream, until it keeps up again. */
   function demote(viewer: Pumped): void {
     counts.viewersDemoted += 1
-    lanes.demote(viewer.lane, ticks.elapsed())
+    lanes.demote(viewer.lane, ticks.attendedMs())
     audience.leaveLive(viewer)
   }
 }

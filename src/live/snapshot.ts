@@ -1,6 +1,6 @@
 /**
  * The snapshot of one viewer, in parts (V1, V4). It keeps which devices are still to be sent, and packs the next
- * part; when to send it is the viewer socket's business.
+ * part; when to send it is the pump's business.
  */
 import { type DeviceRecord, encodeSnap, encodeSnapDevice, SNAP_HEAD_BYTES_MAX } from '../protocol/encode.ts'
 

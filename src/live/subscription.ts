@@ -78,7 +78,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       return
     }
     const ofUsers = isOwn ? [grant.userId] : userIds.length === 0 ? null : [...new Set(userIds)].filter(isId)
-    viewer.subscription = { userIds: ofUsers, deviceIds: within(grant, deviceIds) }
+    viewer.subscription = { userIds: ofUsers, deviceIds: narrowed(grant, deviceIds) }
     faults.guard(snap(viewer), viewer.peer)
   }
 
@@ -142,7 +142,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
   }
 
   function seen(viewer: Subscriber, number: number): void {
-    if (!lanes.seen(viewer.lane, number, ticks.elapsed(), limits) || viewer.lane.isLive) return
+    if (!lanes.seen(viewer.lane, number, ticks.attendedMs(), limits) || viewer.lane.isLive) return
     // Nobody who has asked for nothing is shown a snapshot of nothing, or stands in the live stream.
     if (viewer.subscription === null) return
     // A demoted viewer with nothing left over waits for the next tick.
@@ -150,16 +150,15 @@ export function createSubscriptions(options: SubscriptionsOptions) {
   }
 
   /** To be called several times a second: a tick that is due, an answer that is late. */
-  function tend(viewer: Subscriber): void {
+  function tend(viewer: Subscriber, attendedMs: number): void {
     const { lane } = viewer
-    const nowMs = ticks.elapsed()
-    const verdict = lanes.judge(lane, nowMs, limits)
+    const verdict = lanes.judge(lane, attendedMs, limits)
     if (verdict === 'lost') {
       counts.viewersTooSlow += 1
       return viewer.peer.end(CLOSE.slow)
     }
     if (verdict === 'late' && lane.isLive) pump.demote(viewer)
-    if (!lanes.isTickDue(lane, nowMs, limits)) return
+    if (!lanes.isTickDue(lane, attendedMs, limits)) return
     if (viewer.hasLostFrames && viewer.subscription !== null) recover(viewer)
     else if (lane.isLive || viewer.subscription === null) pump.sendTick(viewer)
     else pumpOn(viewer)
@@ -195,7 +194,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
 }
 
 /** A share is of named devices; whatever is asked for narrows them. */
-function within(grant: ViewerGrant, deviceIds: readonly number[] | null): readonly number[] | null {
+function narrowed(grant: ViewerGrant, deviceIds: readonly number[] | null): readonly number[] | null {
   if (grant.role !== 'share') return deviceIds
   return deviceIds === null ? grant.deviceIds : grant.deviceIds.filter((id) => deviceIds.includes(id))
 }

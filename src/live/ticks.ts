@@ -6,9 +6,9 @@ import { encodeTick } from '../protocol/encode.ts'
 export type Ticks = ReturnType<typeof createTicks>
 
 /** By time as far as the hub attended to it: an answer that came while it was stopped was not late. */
-export function createTicks(attended: Pick<Attended, 'elapsed'>) {
+export function createTicks(attended: Pick<Attended, 'attendedMs'>) {
   let last = 0
-  return { send, elapsed: attended.elapsed }
+  return { send, attendedMs: attended.attendedMs }
 
   /** False when it did not fit into the buffer. */
   function send({
@@ -20,8 +20,8 @@ export function createTicks(attended: Pick<Attended, 'elapsed'>) {
   }): boolean {
     last += 1
     const isSent = peer.send(encodeTick(last))
-    if (isSent) lanes.ticked(lane, last, attended.elapsed())
-    else lanes.missed(lane, attended.elapsed())
+    if (isSent) lanes.ticked(lane, last, attended.attendedMs())
+    else lanes.missed(lane, attended.attendedMs())
     return isSent
   }
 }

@@ -8,7 +8,7 @@ export interface Faults {
   judge: (error: unknown) => 'away' | 'ours'
   /** The environment's fault: it is waited out, and worth a line. */
   away: (error: unknown) => void
-  /** Our fault, in a handler: counted, and told whole. */
+  /** Our fault: counted, and told whole. */
   ours: (error: unknown) => void
   /** The OpenID issuer does not answer, or not with keys. */
   issuerAway: (error: unknown) => void
@@ -33,7 +33,7 @@ export function createFaults(log: Pick<Log, 'warn' | 'error'>, counts: { handler
 
   function ours(error: unknown): void {
     counts.handlerFaults += 1
-    log.error({ ...describeError(error), stack: (error as Error).stack }, 'fault in a handler')
+    log.error({ ...describeError(error), stack: (error as Error).stack }, 'a fault of our own')
   }
 
   function issuerAway(error: unknown): void {

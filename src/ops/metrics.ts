@@ -69,7 +69,7 @@ const COUNTS = {
   pointsExpired: 'Points deleted because they were older than the retention limit',
   sessionsExpired: 'Sessions deleted because they were older and had no points left',
   rejectedPointsExpired: 'Dead letters deleted because they were older than the retention limit',
-  handlerFaults: 'Faults of our own in a handler; each closed one connection',
+  handlerFaults: 'Faults of our own, which the log tells; one in a handler of a socket closed it',
 } as const
 
 /** Figures of this moment. */

@@ -45,12 +45,12 @@ export interface Room<One extends Guest> {
   open: (guest: Guest) => One
   /** A token is good, and for this. */
   mayEnter: (grant: ViewerGrant) => boolean
-  /** It has had its WELCOME. */
-  entered?: (guest: One, grant: ViewerGrant) => void
+  /** It is let in, and WELCOME is on its way. */
+  onEnter?: (guest: One, grant: ViewerGrant) => void
   /** A frame that is this room's own; false: it has no place here. */
   answer: (guest: One, grant: ViewerGrant, frame: ViewerFrame) => boolean
   /** Several times a second. */
-  tend: (guest: One) => void
+  tend: (guest: One, attendedMs: number) => void
   /** Published frames were lost because the buffer was full. */
   dropped?: (guest: One) => void
   close?: (guest: One) => void
@@ -73,7 +73,7 @@ export function createGuests<One extends Guest>(options: GuestsOptions, room: Ro
     goaway,
     closeAll,
     /** Those that have had their WELCOME. */
-    *entered(): Iterable<One> {
+    *welcomed(): Iterable<One> {
       for (const guest of guests) if (guest.grant !== null) yield guest
     },
     get count() {
@@ -156,7 +156,7 @@ export function createGuests<One extends Guest>(options: GuestsOptions, room: Ro
     guest.grant = grant
     guest.release = access.rights.hold(grant, () => peer.end(CLOSE.refused))
     guest.expiresMs = expiresMs
-    room.entered?.(guest, grant)
+    room.onEnter?.(guest, grant)
     peer.send(
       encodeViewerWelcome({
         userId: grant.userId,
@@ -184,10 +184,11 @@ export function createGuests<One extends Guest>(options: GuestsOptions, room: Ro
   /** To be called several times a second: tokens that expire, and what the room looks after. */
   function check(): void {
     const nowMs = clock.now()
+    const attendedMs = access.attended.attendedMs()
     for (const guest of guests) {
       if (guest.grant === null) continue
       if (guest.expiresMs <= nowMs) guest.peer.end(expired(guest.grant))
-      else room.tend(guest)
+      else room.tend(guest, attendedMs)
     }
   }
 

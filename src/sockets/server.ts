@@ -1,6 +1,6 @@
 /**
- * The listening socket: decides upgrades at once and synchronously, hands frames to their route, and keeps the
- * deadline of HELLO. It knows no message.
+ * The listening socket: decides upgrades at once and synchronously, and hands frames to their route. It knows no
+ * message.
  */
 
 import type { HttpRequest, HttpResponse, us_listen_socket, us_socket_context_t } from 'uWebSockets.js'

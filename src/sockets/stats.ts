@@ -26,23 +26,22 @@ export function createStatsSocket({ ticks, stats, ...options }: StatsSocketOptio
     bufferBytesMax: BUFFER_BYTES_MAX,
     open: (guest) => guest,
     mayEnter: ({ role }) => role === 'admin',
-    entered: ({ peer }, { userId }) => ops.audit.adminLogin({ by: userId, address: peer.address }, 'stats'),
+    onEnter: ({ peer }, { userId }) => ops.audit.adminLogin({ by: userId, address: peer.address }, 'stats'),
     answer: (admin, _, frame) => {
-      if (frame.type === TYPE.seen) lanes.seen(admin.lane, frame.tick, ticks.elapsed(), limits)
+      if (frame.type === TYPE.seen) lanes.seen(admin.lane, frame.tick, ticks.attendedMs(), limits)
       return frame.type === TYPE.seen
     },
-    tend: (admin) => {
-      if (lanes.judge(admin.lane, ticks.elapsed(), limits) === 'lost') admin.peer.end(CLOSE.slow)
-      else if (lanes.isTickDue(admin.lane, ticks.elapsed(), limits)) ticks.send(admin)
+    tend: (admin, attendedMs) => {
+      if (lanes.judge(admin.lane, attendedMs, limits) === 'lost') admin.peer.end(CLOSE.slow)
+      else if (lanes.isTickDue(admin.lane, attendedMs, limits)) ticks.send(admin)
     },
   })
   return Object.assign(admins, { send, gauges: () => ({ admins: admins.count }) })
 
   /** To be called once a second. Whoever is late with SEEN skips this one. */
   function send(): void {
-    const readers = [...admins.entered()].filter(
-      ({ lane }) => lanes.judge(lane, ticks.elapsed(), limits) === 'fine',
-    )
+    const nowMs = ticks.attendedMs()
+    const readers = [...admins.welcomed()].filter(({ lane }) => lanes.judge(lane, nowMs, limits) === 'fine')
     if (readers.length === 0) return
     const frame = encodeStats(stats())
     for (const { peer } of readers) peer.send(frame)

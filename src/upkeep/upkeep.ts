@@ -1,4 +1,4 @@
-/** Tends: every timer of the hub, in one list. What is done when it is time, each part knows itself. */
+/** Tends: all that the hub does again and again, in one list. What is done when it is time, each part knows itself. */
 import type { Access } from '../access/access.ts'
 import type { Clock } from '../clock.ts'
 import type { Backlog } from '../core/backlog.ts'
@@ -21,7 +21,7 @@ export interface UpkeepOptions<Owner> {
   clock: Clock
   fleet: Fleet
   access: Pick<Access, 'attended' | 'helloDeadlines' | 'rights' | 'admission'>
-  ingest: { backlog: Backlog<Owner>; isWriterBehind: () => boolean; tend: () => void }
+  ingest: { backlog: Backlog<Owner>; isWriterBehind: () => boolean; tend: () => void; forgive: () => void }
   records: SweepRecords & RetentionRecords
   /** What was noted and is to be written. */
   coalesced: readonly Coalesced[]
@@ -30,6 +30,8 @@ export interface UpkeepOptions<Owner> {
 /** Several times a second: deadlines of seconds are met well enough. */
 const CHECK_MS = 250
 const SECOND_MS = 1_000
+/** Of an hour it is a little. */
+const FORGIVE_MS = 60_000
 
 export type Upkeep = ReturnType<typeof createUpkeep>
 
@@ -72,6 +74,7 @@ export function createUpkeep<Owner>(options: UpkeepOptions<Owner>) {
         access.helloDeadlines.check()
         for (const room of rooms) room.check()
       }),
+      clock.every(FORGIVE_MS, ingest.forgive),
       clock.every(SECOND_MS, () => {
         ingest.tend()
         send()

@@ -292,6 +292,7 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     if (frame[0] === t.WELCOME) {
       for (const what of rightsOf(line)) noteWelcome(what)
       heardMs.set(line.deviceId, hubNow())
+      if (!line.link.isAdmitted) fail(`device ${line.deviceId}: welcome, and still waiting at the door`)
       line.granted = frame[2] as number
       line.windowBefore = line.granted
       holding.add(line)
@@ -398,8 +399,9 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     return (refusedRows.get(deviceId) ?? 0) > limits.refusedRowsPerHourMax
   }
 
-  /** Whoever is welcome has what it needs, or had it until a moment ago (V6). */
-  function judgeRight(line: Line): void {
+  /** Whoever is welcome has what it needs, or had it until a moment ago (V6), and knows whether somebody watches. */
+  function judgeWelcome(line: Line): void {
+    if (line.isWatched === null) fail(`device ${line.deviceId}: welcome, and not told whether it is watched`)
     for (const what of rightsOf(line))
       if (isOverdue(what))
         fail(`device ${line.deviceId}: connected long after its right was withdrawn (${what})`)
@@ -414,7 +416,7 @@ export function createDeviceWitness(options: DeviceWitnessOptions) {
     let held = 0
     for (const line of holding) {
       const { link, granted, takenCost, doneCost } = line
-      if (link.isOpen && granted > 0) judgeRight(line)
+      if (link.isOpen && granted > 0) judgeWelcome(line)
       if (!link.isOpen && takenCost === doneCost) holding.delete(line)
       else held += Math.max(link.isOpen ? granted : takenCost, takenCost) - doneCost
     }

@@ -98,7 +98,7 @@ export function createHub(options: HubOptions) {
     kill: () => {
       life.isOver = true
     },
-    /** Rights of devices that are looked at for a socket which is there. */
+    /** Rights that are looked at for a socket which is there. */
     get heldRights() {
       return heldRights
     },
@@ -111,7 +111,7 @@ export function createHub(options: HubOptions) {
     },
   }
 
-  /** Whoever looks on is told first; what happens is as it would be. */
+  /** Whoever looks on is told; what happens is as it would be. */
   function watch(): void {
     const { publish } = live
     live.publish = (device, frame) => {

@@ -59,10 +59,13 @@ export function createLink(
   const held: (() => void)[] = []
   const topics = new Set<string>()
   let seat: Seat | null = null
+  let isAdmitted = false
   const peer: Peer & { isOpen: boolean } = {
     isOpen: false,
     address: '192.0.2.1',
-    admit: () => {},
+    admit: () => {
+      isAdmitted = true
+    },
     send,
     end,
     malformed: (message: string, ref: number | null) => {
@@ -95,6 +98,10 @@ export function createLink(
     pace,
     get isOpen() {
       return peer.isOpen
+    },
+    /** It stands in nobody's way at the door any more. */
+    get isAdmitted() {
+      return isAdmitted
     },
     /** In the live stream, as the hub sees it. */
     get isLive() {

@@ -203,8 +203,11 @@ function judgeSeen({ tables, deviceWitness, fail }: World, deviceId: number): vo
 }
 
 /** RATE, of whether somebody watches. */
-function judgeRate({ tables, deviceWitness, hub, fail }: World, deviceId: number): void {
-  const isWatched = hub!.live.isWatched(tables.devices.get(deviceId) as never)
+function judgeRate(world: World, deviceId: number): void {
+  const { viewers, deviceWitness, fail } = world
+  const isWatched = viewers.some(
+    ({ token, link }) => link?.isOpen && visibleTo(world, token).includes(deviceId),
+  )
   const told = deviceWitness.toldWatched(deviceId)
   if (told !== undefined && told !== isWatched) {
     fail(`device ${deviceId}: told that it is ${told ? '' : 'not '}watched, which is wrong`)
@@ -266,6 +269,7 @@ function judgeLeftOver({ hub, limits, tables, sometimes, fail }: World): void {
     points: backlog.points,
     frames: backlog.frames,
     heldRights,
+    liveViewers: live.subscriptions.liveCount,
     devices: devices.count,
     viewers: viewers.count,
     watched: [...tables.devices.values()].filter((device) => live.isWatched(device as never)).length,

@@ -99,6 +99,7 @@ export function createViewerWitness(options: ViewerWitnessOptions) {
     if (frame[0] === t.SNAP && frame[1] === 0) watch.isLossy = false
     if (frame[0] === t.WELCOME) {
       watch.isWelcome = true
+      if (!watch.link.isAdmitted) fail(`${token}: welcome, and still waiting at the door`)
       watch.role = frame[2] as string
     }
     if (watch.isEnded && frame[0] >= t.SNAP && frame[0] < t.GONE) {

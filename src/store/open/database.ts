@@ -89,7 +89,12 @@ export function createDatabase(options: DatabaseOptions) {
    */
   async function open(aborted: AbortSignal, onNewest: (receivedMs: number) => void): Promise<void> {
     const opened = await openStore({ ...options, log }, aborted)
-    onNewest((await patiently(() => readNewestReceivedMs(opened.read), aborted)) ?? 0)
+    try {
+      onNewest((await patiently(() => readNewestReceivedMs(opened.read), aborted)) ?? 0)
+    } catch (error) {
+      await opened.close()
+      throw error
+    }
     store = opened
     opened.failed.then(fail)
   }
