@@ -40,9 +40,9 @@ export type Subscriptions = ReturnType<typeof createSubscriptions>
 export function createSubscriptions(options: SubscriptionsOptions) {
   const { limits, ops, audience, roster, pump, ticks, onWatch } = options
   const { counts, faults } = ops
+  /** Viewers that have asked for something. */
   const subscribers = new Set<Subscriber>()
   return {
-    open,
     subscribe,
     resync,
     seen,
@@ -56,12 +56,6 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       for (const { lane } of subscribers) if (lane.isLive) live += 1
       return live
     },
-  }
-
-  /** A viewer that watches nothing yet. */
-  function open<Viewer extends Subscriber>(viewer: Viewer): Viewer {
-    subscribers.add(viewer)
-    return viewer
   }
 
   /** What a viewer asks for is a filter, never a grant (V5). */
@@ -79,6 +73,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     }
     const ofUsers = isOwn ? [grant.userId] : userIds.length === 0 ? null : [...new Set(userIds)].filter(isId)
     viewer.subscription = { userIds: ofUsers, deviceIds: narrowed(grant, deviceIds) }
+    subscribers.add(viewer)
     faults.guard(snap(viewer), viewer.peer)
   }
 

@@ -24,7 +24,7 @@ export function createViewerSocket({ live, ...options }: ViewerSocketOptions) {
     subprotocol: SUBPROTOCOL.live,
     max: limits.viewersMax,
     bufferBytesMax: limits.viewerBufferBytesMax,
-    open: (guest) => subscriptions.open(viewerOf(guest)),
+    open: viewerOf,
     mayEnter: () => true,
     answer: (viewer, grant, frame) => {
       if (frame.type === TYPE.sub) subscriptions.subscribe(viewer, grant, frame.userIds, frame.deviceIds)
