@@ -43,7 +43,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (fault === SLOW) return inserted',
     tests: ['simulation/simulation.test.ts'],
     named: 'seeds',
-    by: /seeds: .* device \d+: acknowledged \d+, which is not stored/,
+    by: /seeds: .* device \d+: (acknowledged \d+, which is not stored|BACKFILLED before \d+ is stored)/,
   },
   {
     breaks: 'a viewer that lagged when it went is never forgotten',
