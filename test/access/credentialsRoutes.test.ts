@@ -93,7 +93,9 @@ const VERDICTS: Record<string, Verdict> = {
 
 /** What the hub serves, by the table that it serves it from; nothing here is called. */
 const { limits } = parseConfig({})
-const ROUTES = Object.keys(createApi({ limits, ops: { audit: {} }, access: { rights: {} } } as unknown as ApiOptions))
+const ROUTES = Object.keys(
+  createApi({ limits, ops: { audit: {} }, access: { rights: {} } } as unknown as ApiOptions),
+)
 
 let database: TestDatabase
 let hub: TestHub
