@@ -46,5 +46,3 @@ export function createHelloDeadlines(
     peer.end(CLOSE.helloTimeout)
   }
 }
-
-export type HelloDeadlines = ReturnType<typeof createHelloDeadlines>

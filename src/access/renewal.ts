@@ -70,5 +70,3 @@ export function createRenewal({ login, hold, ops }: RenewalOptions) {
     peer.end(CLOSE.refused)
   }
 }
-
-export type Renew = ReturnType<typeof createRenewal>

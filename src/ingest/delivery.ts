@@ -117,5 +117,3 @@ function spansOf(batch: Stored<Inlet>): Map<Device, Span> {
   }
   return spans
 }
-
-export type Delivery = ReturnType<typeof createDelivery>

@@ -15,8 +15,6 @@ export interface StatsSocketOptions extends GuestsOptions {
 
 const BUFFER_BYTES_MAX = 64 * 1024
 
-export type StatsSocket = ReturnType<typeof createStatsSocket>
-
 export function createStatsSocket({ ticks, stats, ...options }: StatsSocketOptions) {
   const { limits, ops } = options
   const admins = createGuests<Guest>(options, {

@@ -14,8 +14,6 @@ export interface ViewerSocketOptions extends GuestsOptions {
   live: Live
 }
 
-export type ViewerSocket = ReturnType<typeof createViewerSocket>
-
 export function createViewerSocket({ live, ...options }: ViewerSocketOptions) {
   const { limits } = options
   const { subscriptions } = live

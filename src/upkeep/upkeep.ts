@@ -33,8 +33,6 @@ const SECOND_MS = 1_000
 /** Of an hour it is a little. */
 const FORGIVE_MS = 60_000
 
-export type Upkeep = ReturnType<typeof createUpkeep>
-
 export function createUpkeep<Owner>(options: UpkeepOptions<Owner>) {
   const { limits, ops, clock, fleet, access, ingest, records } = options
   const { judge } = ops.faults
